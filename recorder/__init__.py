@@ -1,0 +1,1 @@
+"""Journals (written by the node) and the process that turns them into per-track files on one timeline."""

@@ -1,0 +1,76 @@
+"""What the node writes into the event journal of a recording: all that the recorder process must know beside packets.
+
+Times are int64 nanoseconds on the session clock.
+"""
+
+import msgspec
+
+
+class RecordingStarted(msgspec.Struct, tag_field="type", tag="recording_started", kw_only=True):
+    """First event of every events journal."""
+
+    recording_id: str
+    session_id: str
+    title: str
+    started_ns: int
+
+
+class ParticipantSeen(msgspec.Struct, tag_field="type", tag="participant_seen", kw_only=True):
+    participant_id: str
+    display_name: str
+    role: str
+
+
+class TakeOpened(msgspec.Struct, tag_field="type", tag="take_opened", kw_only=True):
+    take_id: str
+    participant_id: str
+    kind: str
+    slot: int
+
+
+class TrackMuteChanged(msgspec.Struct, tag_field="type", tag="track_mute_changed", kw_only=True):
+    take_id: str
+    muted: bool
+    at_ns: int
+
+
+class CaptureOpened(msgspec.Struct, tag_field="type", tag="capture_opened", kw_only=True):
+    """A browser began its local copy."""
+
+    segment_id: str
+    take_id: str
+    content_type: str
+    start_ns: int
+    bound_ns: int
+
+
+class ChunkVerified(msgspec.Struct, tag_field="type", tag="chunk_verified", kw_only=True):
+    segment_id: str
+    index: int
+    size_bytes: int
+    sha256: str
+    object_key: str
+    end_ms: float
+
+
+class CaptureFinished(msgspec.Struct, tag_field="type", tag="capture_finished", kw_only=True):
+    """All `chunks` are verified: join them."""
+
+    segment_id: str
+    chunks: int
+
+
+class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped", kw_only=True):
+    stopped_ns: int
+
+
+RecordingEvent = (
+    RecordingStarted
+    | ParticipantSeen
+    | TakeOpened
+    | TrackMuteChanged
+    | CaptureOpened
+    | ChunkVerified
+    | CaptureFinished
+    | RecordingStopped
+)

@@ -1,0 +1,16 @@
+"""Settings of journals and the recorder process: the `[recorder]` table of config.toml."""
+
+import msgspec
+
+
+class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    keep_journal_days: float = 7.0
+    """How long a journal stays after its file was verified in the object store."""
+    gap_wait_s: float = 3.0
+    """Longest wait behind a missing packet, by journal time."""
+    write_interval_s: float = 0.1
+    """How often the node's writer thread writes what the taps collected."""
+    queue_bytes: int = 64 * 1024 * 1024
+    """Cap of what waits for the writer thread on one node; beyond it packets are dropped, counted and alarmed."""
+    index_bytes: int = 64 * 1024
+    """Space reserved for cues in the head of each file (about 2.5 hours of video)."""

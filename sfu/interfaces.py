@@ -1,0 +1,121 @@
+"""What the media plane asks from above, and the plain records it hands up.
+
+The media plane imports nothing of ours. A recorder implements `RecordingSink` and `PacketTap`; signaling implements
+`PeerObserver`. All calls come synchronously from the event loop of the node and must return at once: no file I/O, no
+waiting. An exception out of a tap is counted and ends that tap, never the call.
+"""
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class TrackKind(enum.StrEnum):
+    """The source slot of a published track (DESIGN.md, Names)."""
+
+    MICROPHONE = "microphone"
+    CAMERA = "camera"
+    SCREEN = "screen"
+    SCREEN_AUDIO = "screen_audio"
+
+    @property
+    def media(self) -> str:
+        """`audio` or `video`, as in an SDP m-line."""
+        return "audio" if self in (TrackKind.MICROPHONE, TrackKind.SCREEN_AUDIO) else "video"
+
+
+class TransportName(enum.StrEnum):
+    """Which of a participant's two peer connections is meant."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+
+
+class TrackRequest(msgspec.Struct, frozen=True):
+    """What a publisher says about one m-line of its offer."""
+
+    mid: str
+    kind: TrackKind
+
+
+class TrackInfo(msgspec.Struct, frozen=True):
+    """A published track."""
+
+    track_id: str
+    participant_id: str
+    kind: TrackKind
+    codec: str
+    """One of `opus`, `vp8`, `vp9`, `h264`, `av1`."""
+    muted: bool = False
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """One received RTP stream (an encoding) of a track."""
+
+    ssrc: int
+    rid: str
+    """Empty without simulcast."""
+    codec: str
+    payload_type: int
+    clock_rate_hz: int
+    channels: int
+    """Audio channels by the negotiated fmtp (1 or 2), 0 for video."""
+    fmtp: str
+
+
+class SubscribedTrack(msgspec.Struct, frozen=True):
+    """One m-line of a subscribe offer."""
+
+    mid: str
+    track_id: str
+    participant_id: str
+    kind: TrackKind
+
+
+class PacketTap(Protocol):
+    """Receives every packet of one encoding once, repaired ones late and out of order."""
+
+    def packet(self, arrival_s: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None:
+        """A packet was accepted.
+
+        `arrival_s`: monotonic seconds. `index`: extended sequence number (grows beyond 16 bits, unique per encoding).
+        `timestamp`: RTP timestamp, 32 bits. `payload`: without padding, may be empty.
+        """
+
+    def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None:
+        """An RTCP sender report of the encoding (RFC 3550 6.4.1): 64-bit NTP timestamp, 32-bit RTP timestamp."""
+
+    def end(self, now_s: float) -> None:
+        """No packet will follow: the encoding, its track or the recording ended."""
+
+
+class RecordingSink(Protocol):
+    """Opens a tap for each encoding that is seen while the room is recorded."""
+
+    def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> PacketTap | None:
+        """None: this encoding is not recorded."""
+
+
+class PeerObserver(Protocol):
+    """What a peer tells its owner. Calls come from the event loop; they only queue messages."""
+
+    def subscribe_offer(self, offer_id: int, sdp: str, tracks: Sequence[SubscribedTrack]) -> None:
+        """Send this offer to the participant; the answer comes back through `Peer.subscribe_answer`."""
+
+    def track_published(self, track: TrackInfo) -> None: ...
+
+    def track_unpublished(self, track: TrackInfo) -> None: ...
+
+    def connection_state(self, transport: TransportName, state: str) -> None:
+        """`state`: `connecting`, `connected`, `failed` or `closed`."""
+
+
+class NegotiationError(ValueError):
+    """An offer or answer that cannot be used. `id` is stable and part of the protocol."""
+
+    def __init__(self, id: str, detail: str) -> None:
+        super().__init__(detail)
+        self.id = id
+        self.detail = detail

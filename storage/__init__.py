@@ -1,0 +1,1 @@
+"""Where things are kept: the catalog (SQL database) and the object store (a folder or S3)."""
