@@ -1,0 +1,110 @@
+"""The impairment proxy loses the same datagrams every time, and only media on the way in."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.proxy import ImpairmentProxy, LossPlan, is_media
+
+SRTP = bytes([0x90]) + bytes(40)
+STUN = bytes([0x00, 0x01]) + bytes(18)
+DTLS = bytes([0x16]) + bytes(40)
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.settimeout(5)
+        yield bound
+
+
+@pytest.fixture
+def client() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.settimeout(5)
+        yield bound
+
+
+def lost(seed: int, client: int, count: int = 2000) -> list[int]:
+    plan = LossPlan(seed, client, 0.05)
+    return [number for number in range(count) if plan.drops(SRTP)]
+
+
+def test_the_same_seed_drops_the_same_datagrams() -> None:
+    assert lost(1, 0) == lost(1, 0)
+
+
+def test_seeds_and_clients_differ() -> None:
+    assert lost(1, 0) != lost(2, 0)
+    assert lost(1, 0) != lost(1, 1)
+
+
+def test_the_fraction_is_kept() -> None:
+    assert 0.04 < len(lost(3, 0, 20_000)) / 20_000 < 0.06
+
+
+def test_what_is_not_media_neither_drops_nor_moves_the_plan_on() -> None:
+    mixed = LossPlan(1, 0, 0.05)
+    dropped, number = [], 0
+    while number < 2000:
+        assert not mixed.drops(STUN)
+        assert not mixed.drops(DTLS)
+        assert not mixed.drops(b"")
+        if mixed.drops(SRTP):
+            dropped.append(number)
+        number += 1
+    assert dropped == lost(1, 0)
+
+
+@pytest.mark.parametrize(("first", "media"), [(0, 0), (22, 0), (127, 0), (128, 1), (191, 1), (192, 0)])
+def test_media_is_what_rfc_7983_says(first: int, media: int) -> None:
+    assert is_media(bytes([first])) is bool(media)
+
+
+def test_both_directions_pass_and_media_in_is_lost_by_plan(server: socket.socket, client: socket.socket) -> None:
+    expected_drops = set(lost(9, 0, 200))
+    with ImpairmentProxy(loss=0.05, seed=9) as proxy:
+        proxy.upstream = server.getsockname()
+        arrived = []
+        for number in range(200):
+            client.sendto(SRTP + number.to_bytes(2, "big"), ("127.0.0.1", proxy.port))
+            if number in expected_drops:
+                continue
+            data, address = server.recvfrom(2048)
+            arrived.append(int.from_bytes(data[-2:], "big"))
+            server.sendto(b"\x90back" + data[-2:], address)
+            assert client.recv(2048) == b"\x90back" + data[-2:]
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        assert server.recv(2048) == STUN
+    assert arrived == [number for number in range(200) if number not in expected_drops]
+    assert proxy.counters.media_in == 200
+    assert proxy.counters.dropped_in == len(expected_drops)
+    assert proxy.counters.passed_in == 200 - len(expected_drops) + 1
+    assert proxy.counters.passed_out == len(arrived)
+
+
+def test_each_client_has_an_upstream_address_of_its_own(server: socket.socket, client: socket.socket) -> None:
+    with ImpairmentProxy(loss=0, seed=1) as proxy, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        proxy.upstream = server.getsockname()
+        client.sendto(DTLS, ("127.0.0.1", proxy.port))
+        _, first = server.recvfrom(2048)
+        other.sendto(DTLS, ("127.0.0.1", proxy.port))
+        _, second = server.recvfrom(2048)
+        client.sendto(DTLS, ("127.0.0.1", proxy.port))
+        _, again = server.recvfrom(2048)
+    assert first == again
+    assert first != second
+
+
+def test_before_the_server_is_known_datagrams_are_refused_and_counted(client: socket.socket) -> None:
+    deadline_s = time.monotonic() + 5
+    with ImpairmentProxy(loss=0, seed=1) as proxy:
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        while not proxy.counters.refused and time.monotonic() < deadline_s:
+            os.sched_yield()
+    assert (proxy.counters.refused, proxy.counters.passed_in) == (1, 0)

@@ -1,0 +1,115 @@
+"""The known sources are what they claim, and their frame number survives encoding."""
+
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.support import counter, encoded, files, media
+
+
+@pytest.fixture(scope="module")
+def vp8_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames of the known camera as VP8 in WebM, one every 33 ms."""
+    path = tmp_path_factory.mktemp("media") / "camera.webm"
+    with av.open(str(path), "w", format="webm") as out:
+        stream = out.add_mux_stream("vp8", rate=30, width=media.WIDTH, height=media.HEIGHT)
+        for number, frame in enumerate(encoded.vp8_frames(60, keyframe_every=30)):
+            packet = av.Packet(frame)
+            packet.stream, packet.pts, packet.dts = stream, number * 33, number * 33
+            packet.time_base = Fraction(1, 1000)
+            packet.is_keyframe = not frame[0] & 1
+            out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 255, 341, 599])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_drawn_number_is_read_at_full_and_half_size(number: int, scale: int) -> None:
+    luma = media.frame(number, media.background())[::scale, ::scale]
+    assert counter.read_number(luma) == number
+
+
+def test_a_frame_without_contrast_is_unreadable_and_not_a_number() -> None:
+    assert counter.read_number(np.full((360, 640), 90, np.uint8)) is None
+
+
+def test_a_frame_with_one_smeared_block_is_unreadable() -> None:
+    luma = media.frame(77, media.background())
+    luma[: media.TOP_INVERTED + media.BLOCK, media.LEFT : media.LEFT + media.BLOCK] = 128
+    assert counter.read_number(luma) is None
+
+
+def test_a_number_beyond_the_source_is_unreadable() -> None:
+    luma = media.background()
+    media.draw_counter(luma, media.FRAMES)
+    assert counter.read_number(luma) is None
+
+
+def test_every_frame_of_a_vp8_file_is_read_in_order(vp8_file: Path) -> None:
+    readings = counter.read_file(vp8_file)
+    assert [reading.number for reading in readings] == list(range(60))
+    assert counter.steps(readings) == [1] * 59
+
+
+def test_steps_tell_repeats_and_skips_across_the_end_of_the_source() -> None:
+    readings = [counter.Reading(0.0, number) for number in (597, 598, 598, 0, None, 1)]
+    assert counter.steps(readings) == [1, 0, 2, 1]
+
+
+def test_a_vp8_file_is_reported_as_it_was_made(vp8_file: Path) -> None:
+    report = files.inspect(vp8_file)
+    video = report.stream("video")
+    assert report.sound
+    assert (video.codec, video.packets, video.frames) == ("vp8", 60, 60)
+    assert video.sizes == {(640, 360): 60}
+    assert video.keyframes >= 2
+    assert video.span_s == pytest.approx(59 * 0.033, abs=0.002)
+
+
+def test_a_file_whose_frames_are_damaged_is_not_sound(vp8_file: Path, tmp_path: Path) -> None:
+    data = bytearray(vp8_file.read_bytes())
+    for at in range(len(data) // 4, len(data), 97):
+        data[at] ^= 0xFF
+    damaged = tmp_path / "damaged.webm"
+    damaged.write_bytes(bytes(data))
+    assert not files.inspect(damaged).sound
+
+
+def test_opus_packets_decode_to_20_ms_each() -> None:
+    codec = av.CodecContext.create("opus", "r")
+    assert isinstance(codec, av.AudioCodecContext)
+    samples = sum(frame.samples for packet in encoded.opus_packets(50) for frame in codec.decode(av.Packet(packet)))
+    assert samples == 50 * encoded.OPUS_SAMPLES
+
+
+def test_vp8_payloads_carry_the_whole_frame_and_mark_its_start_once() -> None:
+    frame = bytes(range(256)) * 12
+    payloads = list(encoded.vp8_payloads(frame, 0x1234))
+    assert b"".join(payload[4:] for payload in payloads) == frame
+    assert [payload[0] for payload in payloads] == [0x90, 0x80, 0x80]
+    assert all(payload[1:4] == b"\x80\x92\x34" for payload in payloads)
+
+
+def test_the_camera_file_holds_its_600_frames() -> None:
+    path = media.camera()
+    frame_bytes = len(b"FRAME\n") + media.WIDTH * media.HEIGHT * 3 // 2
+    with path.open("rb") as file:
+        head = file.readline()
+        file.seek(len(head) + 345 * frame_bytes + len(b"FRAME\n"))
+        luma = np.frombuffer(file.read(media.WIDTH * media.HEIGHT), np.uint8).reshape(media.HEIGHT, media.WIDTH)
+    assert path.stat().st_size == len(head) + media.FRAMES * frame_bytes
+    assert counter.read_number(luma) == 345
+
+
+def test_the_microphone_file_is_stereo_at_48_khz_and_never_repeats() -> None:
+    with wave.open(str(media.microphone())) as wav:
+        assert (wav.getframerate(), wav.getnchannels(), wav.getnframes()) == (48_000, 2, 20 * 48_000)
+    left = media.sound()[:, 0].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(left, 2 * len(left))) ** 2
+    similarity = np.fft.irfft(spectrum)[: len(left)]
+    elsewhere = similarity[media.SAMPLE_RATE_HZ // 100 :]
+    assert np.abs(elsewhere).max() < 0.2 * similarity[0]
