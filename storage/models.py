@@ -7,8 +7,10 @@ copies, and moves a recording from `finishing` to `finished` or `failed`.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage.times import UtcDateTime
 
 
 class Base(DeclarativeBase):
@@ -31,7 +33,7 @@ class Session(Base):
     title: Mapped[str] = mapped_column(String(200))
     host_secret_hash: Mapped[str] = mapped_column(String(64))
     max_participants: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     clock_zero_wall_ns: Mapped[int] = mapped_column(BigInteger)
     """Unix time of the session clock's zero."""
     clock_zero_monotonic_ns: Mapped[int] = mapped_column(BigInteger)
@@ -46,8 +48,8 @@ class Participant(Base):
     display_name: Mapped[str] = mapped_column(String(100))
     role: Mapped[str] = mapped_column(String(16))
     token_hash: Mapped[str] = mapped_column(String(64))
-    joined_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    left_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    joined_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     __table_args__ = (CheckConstraint("role IN ('host','guest')", name="role"),)
 
 
@@ -58,7 +60,7 @@ class Recording(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("session.id"), index=True)
     state: Mapped[str] = mapped_column(String(16))
-    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_ns: Mapped[int] = mapped_column(BigInteger)
     stopped_ns: Mapped[int | None] = mapped_column(BigInteger)
     __table_args__ = (CheckConstraint("state IN ('recording','finishing','finished','failed')", name="state"),)
