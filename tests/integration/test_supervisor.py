@@ -1,0 +1,117 @@
+"""The supervisor keeps one child running, hands it its settings, and ends it."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from stemroom.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, SHORT_LIFE_S, Backoff, Supervisor
+
+PATIENCE_S = 10.0
+
+
+def test_the_first_start_after_a_death_comes_quickly() -> None:
+    assert Backoff().delay_s(lived_s=60.0) == FIRST_DELAY_S
+
+
+def test_short_lives_in_a_row_double_the_wait_up_to_the_longest() -> None:
+    backoff = Backoff()
+    waits = [backoff.delay_s(0.0) for _ in range(20)]
+    assert waits[:4] == [FIRST_DELAY_S, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S, 8 * FIRST_DELAY_S]
+    assert waits[-1] == LONGEST_DELAY_S
+
+
+def test_a_life_that_was_long_enough_makes_the_next_start_quick_again() -> None:
+    backoff = Backoff()
+    for _ in range(10):
+        backoff.delay_s(0.0)
+    assert backoff.delay_s(SHORT_LIFE_S) == FIRST_DELAY_S
+
+
+class Child:
+    """A program that writes what happens to it into a named pipe, so that a test waits on the thing itself."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        fifo = folder / "said"
+        os.mkfifo(fifo)
+        self._said = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        head = f"import os, sys, signal\nout = os.open({str(fifo)!r}, os.O_WRONLY)\n"
+        head += "def say(what): os.write(out, f'{what}\\n'.encode())\n"
+        self.supervisor = Supervisor("child", [sys.executable, "-c", head + script], b'{"a": 1}')
+        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        asyncio.get_running_loop().add_reader(self._said, self._read)
+
+    def _read(self) -> None:
+        for line in os.read(self._said, 65_536).decode().splitlines():
+            self._lines.put_nowait(line)
+
+    async def said(self) -> str:
+        return await asyncio.wait_for(self._lines.get(), PATIENCE_S)
+
+    async def close(self) -> None:
+        await self.supervisor.close()
+        asyncio.get_running_loop().remove_reader(self._said)
+        os.close(self._said)
+
+
+WAITS_FOR_THE_END = """
+say(sys.stdin.readline().strip())
+say(os.getpid())
+sys.stdin.read()
+say('end')
+"""
+
+
+async def test_the_child_gets_its_settings_and_ends_when_its_input_is_closed(tmp_path: Path) -> None:
+    child = Child(tmp_path, WAITS_FOR_THE_END)
+    child.supervisor.start()
+    assert await child.said() == '{"a": 1}'
+    assert await child.said() == str(child.supervisor.pid)
+    closing = asyncio.create_task(child.close())
+    assert await child.said() == "end"
+    await closing
+    assert child.supervisor.pid is None
+    assert child.supervisor.starts == 1
+
+
+async def test_a_killed_child_is_started_again_with_the_same_settings(tmp_path: Path) -> None:
+    child = Child(tmp_path, WAITS_FOR_THE_END)
+    child.supervisor.start()
+    pids = []
+    for _ in range(3):
+        assert await child.said() == '{"a": 1}'
+        pids.append(int(await child.said()))
+        os.kill(pids[-1], signal.SIGKILL)
+    assert await child.said() == '{"a": 1}'
+    await child.said()
+    assert len(set(pids)) == 3
+    assert child.supervisor.starts == 4
+    await child.close()
+
+
+async def test_closing_does_not_wait_for_the_next_start(tmp_path: Path) -> None:
+    child = Child(tmp_path, "say('born')\nraise SystemExit(3)")
+    child.supervisor.start()
+    for _ in range(3):
+        assert await child.said() == "born"
+    await asyncio.wait_for(child.close(), PATIENCE_S)
+
+
+async def test_a_child_that_ignores_everything_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stemroom.supervisor.END_S", 0.1)
+    monkeypatch.setattr("stemroom.supervisor.TERMINATE_S", 0.1)
+    child = Child(tmp_path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('up')\nwhile True: signal.pause()")
+    child.supervisor.start()
+    assert await child.said() == "up"
+    await asyncio.wait_for(child.close(), PATIENCE_S)
+    assert child.supervisor.pid is None
+
+
+async def test_a_program_that_does_not_exist_is_tried_again_and_can_be_closed() -> None:
+    supervisor = Supervisor("child", ["/does/not/exist"], b"{}")
+    supervisor.start()
+    await asyncio.wait_for(supervisor.close(), PATIENCE_S)
+    assert supervisor.starts == 0
