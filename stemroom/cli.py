@@ -1,0 +1,76 @@
+"""The command line. Exit codes: 0 done, 1 it failed while starting or running, 2 the configuration cannot be used."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemroom import __version__
+from stemroom.config import Config, ConfigError, load
+from stemroom.logs import configure
+
+app = typer.Typer(
+    help="A self-hosted recording studio for remote conversations.", no_args_is_help=True, add_completion=False
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. Default: config.toml here, if there is one."),
+]
+
+
+def _load(file: Path | None) -> Config:
+    try:
+        return load(file)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def serve(config: ConfigFile = None) -> None:
+    """Run the studio until SIGTERM or SIGINT."""
+    from stemroom.app import StartError, run
+
+    settings = _load(config)
+    configure(settings.log.level)
+    try:
+        asyncio.run(run(settings, announce=typer.echo))
+    except StartError as error:
+        typer.echo(f"stemroom cannot start: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def migrate(config: ConfigFile = None) -> None:
+    """Bring the database to this version's tables. `serve` does it too."""
+    from stemroom.app import StartError, migrate_database
+
+    settings = _load(config)
+    configure(settings.log.level)
+    try:
+        typer.echo(asyncio.run(migrate_database(settings)))
+    except StartError as error:
+        typer.echo(f"the database was not migrated: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("check-config")
+def check_config(config: ConfigFile = None) -> None:
+    """Say what is wrong with the configuration, without starting anything."""
+    from stemroom.app import StartError, tls_context
+
+    settings = _load(config)
+    try:
+        tls_context(settings.http)
+    except StartError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"The configuration is good. Data folder: {settings.data.folder}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
