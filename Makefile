@@ -1,0 +1,81 @@
+# make run     make a virtual environment, install, start the studio
+# make test    install what the tests need and run everything; pytest's summary comes last
+# make help    the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
+
+.PHONY: help run test lint types-web browser bench clean
+
+help:
+	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
+	@echo 'make test   install what the tests need, run linters and all tests'
+	@echo 'make lint   ruff, mypy --strict, import directions, types of the web client'
+	@echo 'make bench  measure the packet path'
+	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
+
+run: $(VENV)/installed
+	@exec $(BIN)/stemroom serve
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Stemroom needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo 'Could not make a virtual environment. On Debian: apt-get install python3-venv'; exit 1; }
+	@touch $@
+
+$(VENV)/installed: pyproject.toml $(VENV)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml $(VENV)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+# What is left out, and why, is said in one line; the tests that need it skip.
+browser:
+	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo 'No chromium: the browser tests are left out (only root on Debian can have it installed here).'; \
+	elif ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		chromium </dev/null; } >build/apt.log 2>&1; then \
+		echo 'No chromium: the browser tests are left out (apt-get failed, see build/apt.log).'; fi
+
+# A failure here fails the run, but the tests run all the same and their summary ends the output.
+test: $(VENV)/installed-dev
+	@mkdir -p build
+	@$(MAKE) --no-print-directory browser
+	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=1; \
+	[ $$lint = 0 ] || echo '*** lint failed: see above. Now the tests.'; \
+	$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
+
+lint: lint-ruff lint-format lint-types lint-imports types-web
+
+.PHONY: lint-ruff lint-format lint-types lint-imports
+lint-ruff: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+lint-format: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+lint-types: $(VENV)/installed-dev
+	$(BIN)/mypy
+lint-imports: $(VENV)/installed-dev
+	$(BIN)/lint-imports
+
+types-web:
+	@if ! command -v npm >/dev/null; then \
+		echo 'No npm: the types of the web client are not checked.'; \
+	else $(MAKE) --no-print-directory web/node_modules/.installed && cd web && npx --no-install tsc --project .; fi
+
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m bench.forward
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		web/node_modules tests/.media test-results .coverage
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
