@@ -16,7 +16,6 @@ from typing import Any, Self
 import aiohttp
 
 from tests.support import sdp
-from tests.support.api import Api
 from tests.support.raw_transport import Incoming, RawTransport
 
 HEARTBEAT_S = 5.0
@@ -87,8 +86,7 @@ class RtpSender:
 class RawPeer:
     """Made by `RawPeer.join`; leaves by `close`."""
 
-    def __init__(self, url: str, joined: Json, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse):
-        self.url, self.joined = url, joined
+    def __init__(self, joined: Json, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.participant_id: str = joined["participant_id"]
         self.token: str = joined["token"]
         self.publishing: RawTransport | None = None
@@ -117,14 +115,18 @@ class RawPeer:
         host_secret: str | None = None,
         listener: Callable[[Incoming, int, int, bytes, bytes], None] | None = None,
     ) -> Self:
-        """REST join, WebSocket, `hello`; returns after `welcome`."""
-        async with Api(url) as api:
-            joined = await api.join(session_id, display_name, host_secret)
+        """REST join at `url` (without a slash at its end), WebSocket, `hello`; returns after `welcome`."""
         http = aiohttp.ClientSession()
-        ws_url = joined["ws_url"]
-        if "://" not in ws_url:
-            ws_url = url.replace("http", "ws", 1).rstrip("/") + ws_url
-        peer = cls(url, joined, http, await http.ws_connect(ws_url, origin=url.rstrip("/"), max_msg_size=0))
+        try:
+            body = {"display_name": display_name} | ({"host_secret": host_secret} if host_secret else {})
+            async with http.post(f"{url}/api/v1/sessions/{session_id}/join", json=body) as answer:
+                joined: Json = await answer.json(content_type=None)
+                assert answer.status == 201, f"join gave {answer.status}: {joined}"
+            socket = await http.ws_connect(joined["ws_url"], origin=url, max_msg_size=0)
+        except BaseException:
+            await http.close()
+            raise
+        peer = cls(joined, http, socket)
         peer.listener = listener
         await peer.tell("hello", token=joined["token"])
         peer._tasks += [asyncio.create_task(task) for task in (peer._listen(), peer._beat(), peer._report())]
