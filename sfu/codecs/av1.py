@@ -10,7 +10,7 @@ from sfu.codecs.payload import CodedFrame, PayloadError
 
 SEQUENCE_HEADER, TEMPORAL_DELIMITER, FRAME_HEADER, FRAME, TILE_LIST, PADDING = 1, 2, 3, 6, 8, 15
 LEFT_OUT = (TEMPORAL_DELIMITER, TILE_LIST, PADDING)
-"""OBU types that are not stored (AV1 in Matroska: delimiters and padding should go, tile lists must)."""
+"""OBU types that are not stored ("AV1 in Matroska": no delimiters, no padding, no tile lists)."""
 MAX_UNITS = 4_096
 """OBUs in one temporal unit; more is refused."""
 

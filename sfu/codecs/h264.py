@@ -19,7 +19,7 @@ MAX_PARAMETER_SETS = 8
 
 
 def keyframe(payload: bytes) -> bool:
-    """This payload begins an IDR picture or its SPS, as single NAL unit, in a STAP-A, or as first FU-A. Never raises."""
+    """This payload begins an IDR picture or its SPS: single NAL unit, in a STAP-A, or first FU-A. Never raises."""
     if not payload:
         return False
     kind = payload[0] & 31

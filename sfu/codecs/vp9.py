@@ -87,7 +87,7 @@ def _skip_scalability(payload: bytes, at: int) -> int:
 
 
 def keyframe(payload: bytes) -> bool:
-    """This payload begins a key frame: begins the lowest spatial layer of a picture without prediction. Never raises."""
+    """This payload begins the lowest spatial layer of a picture without prediction. Never raises."""
     if not payload or payload[0] & 0x48 != 0x08:
         return False
     try:
