@@ -16,6 +16,7 @@ from typing import Any, Self
 import aiohttp
 
 from tests.support import sdp
+from tests.support.api import Api, Json
 from tests.support.raw_transport import Incoming, RawTransport
 
 HEARTBEAT_S = 5.0
@@ -27,8 +28,6 @@ NTP_UNIX_S = 2_208_988_800
 _HEAD = struct.Struct("!BBHII")
 _SEQUENCE = struct.Struct("!H")
 _NACK = struct.Struct("!HH")
-
-Json = dict[str, Any]
 
 
 class RtpSender:
@@ -116,17 +115,14 @@ class RawPeer:
         listener: Callable[[Incoming, int, int, bytes, bytes], None] | None = None,
     ) -> Self:
         """REST join at `url` (without a slash at its end), WebSocket, `hello`; returns after `welcome`."""
-        http = aiohttp.ClientSession()
+        api = Api(url)
         try:
-            body = {"display_name": display_name} | ({"host_secret": host_secret} if host_secret else {})
-            async with http.post(f"{url}/api/v1/sessions/{session_id}/join", json=body) as answer:
-                joined: Json = await answer.json(content_type=None)
-                assert answer.status == 201, f"join gave {answer.status}: {joined}"
-            socket = await http.ws_connect(joined["ws_url"], origin=url, max_msg_size=0)
+            joined = await api.join(session_id, display_name, host_secret)
+            socket = await api.http.ws_connect(joined["ws_url"], origin=url, max_msg_size=0)
         except BaseException:
-            await http.close()
+            await api.http.close()
             raise
-        peer = cls(joined, http, socket)
+        peer = cls(joined, api.http, socket)
         peer.listener = listener
         await peer.tell("hello", token=joined["token"])
         peer._tasks += [asyncio.create_task(task) for task in (peer._listen(), peer._beat(), peer._report())]
