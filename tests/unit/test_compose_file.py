@@ -1,4 +1,4 @@
-"""docker-compose.yml keeps to the Compose schema, names only what it defines, and holds a configuration that we take."""
+"""docker-compose.yml keeps to the Compose schema, names only what it defines, and holds a configuration we take."""
 
 import json
 import re
