@@ -1,0 +1,101 @@
+"""DTLS-SRTP (RFC 5764) for one transport: aiortc's RTCDtlsTransport over a bounded queue, always the server.
+
+After the handshake SRTP never comes here: the packet path takes the keys and works synchronously. What stays is the
+reading of DTLS records (retransmitted flights, alerts, close_notify).
+
+`RTCDtlsTransport` needs of its transport `role`, `_recv` and `_send`, both raising ConnectionError at the end. These,
+`_role`, `_srtp_profiles`, `_setup_srtp`, `_set_state` and `_ssl` are not public: aiortc is pinned to a minor version,
+and tests/unit/test_sfu_dtls.py holds on to each.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from aiortc.rtcdtlstransport import (
+    SRTP_PROFILES,
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    State,
+)
+
+from sfu.srtp import MasterKeys, Profile, keys_from_exporter
+
+HANDSHAKE_S = 10.0
+"""A handshake that takes longer has failed; browsers need 0.1 s."""
+
+MAX_QUEUED = 32
+"""DTLS datagrams waiting; a flight is at most 6. Overflow: the newest is dropped and counted."""
+
+HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
+"""Hash functions taken in a fingerprint (RFC 8122 5 forbids the weaker ones)."""
+
+
+class Channel:
+    """The transport below DTLS: datagrams in by `feed`, out by the given function."""
+
+    role = "controlled"
+
+    def __init__(self, send: Callable[[bytes], bool]) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUED)
+        self._send_datagram = send
+        self._closed = False
+        self.dropped = 0
+
+    def feed(self, datagram: bytes) -> None:
+        try:
+            self._queue.put_nowait(datagram)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def close(self) -> None:
+        self._closed = True
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def _recv(self) -> bytes:
+        datagram = None if self._closed and self._queue.empty() else await self._queue.get()
+        if datagram is None:
+            raise ConnectionError
+        return datagram
+
+    async def _send(self, datagram: bytes) -> None:
+        if self._closed or not self._send_datagram(datagram):
+            raise ConnectionError
+
+
+class DtlsServer(RTCDtlsTransport):
+    """Runs the handshake as server and exports the SRTP master keys."""
+
+    def __init__(self, channel: Channel, certificate: RTCCertificate) -> None:
+        super().__init__(channel, [certificate])  # type: ignore[arg-type]  # a Channel has all that is used of an RTCIceTransport
+        self.keys: MasterKeys | None = None
+        self._role = "server"
+        by_name = {profile.openssl_profile: profile for profile in SRTP_PROFILES}
+        self._srtp_profiles = [by_name[profile.value] for profile in Profile if profile.value in by_name]
+
+    def _setup_srtp(self) -> None:
+        name = self._ssl.get_selected_srtp_profile() if self._ssl else b""
+        if not name or self._ssl is None:
+            self._set_state(State.FAILED)
+            return
+        profile = Profile(name)
+        material = self._ssl.export_keying_material(
+            b"EXTRACTOR-dtls_srtp", 2 * (profile.key_bytes + profile.salt_bytes)
+        )
+        self.keys = keys_from_exporter(profile, material, is_server=True)
+
+    async def handshake(self, fingerprints: list[tuple[str, str]]) -> MasterKeys | None:
+        """The keys, or None: refused, wrong certificate, or not done within HANDSHAKE_S.
+
+        `fingerprints`: (hash function, value) of the peer's certificate from its SDP; each known one must match.
+        """
+        known = [RTCDtlsFingerprint(algorithm=name, value=value) for name, value in fingerprints]
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                await self.start(RTCDtlsParameters(fingerprints=known))
+        except TimeoutError:
+            self._set_state(State.FAILED)
+        return self.keys if self.state == "connected" else None

@@ -1,0 +1,135 @@
+"""The media plane of one node: its port, its rooms, and the clock that drives their regular duties."""
+
+import asyncio
+import secrets
+from base64 import b32encode
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from sfu.inbound import Inbound
+from sfu.negotiation import Local
+from sfu.network import Network
+from sfu.room import Room
+from sfu.settings import MediaSettings
+from sfu.stats import room_stats
+from sfu.streams import Encoding
+from sfu.transport import Transport
+
+log = structlog.get_logger()
+
+TICK_S = 0.05
+"""Interval of arrival feedback and NACKs; libwebrtc's feedback interval is 50-250 ms."""
+
+REPORT_TICKS = 20
+"""Receiver and sender reports once a second, spread over the ticks."""
+
+
+class Sfu:
+    def __init__(self, settings: MediaSettings) -> None:
+        self._settings = settings
+        self._touched: list[Encoding] = []
+        self._network = Network(settings.port, settings.advertise, self._flush)
+        self._certificate = RTCCertificate.generateCertificate()
+        fingerprints = self._certificate.getFingerprints()
+        self._fingerprint = next(f.value for f in fingerprints if f.algorithm == "sha-256")
+        self._transports: dict[Transport, int] = {}
+        """With the tick of the second on which each reports."""
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self.rooms: dict[str, Room] = {}
+
+    @property
+    def port(self) -> int:
+        return self._network.port
+
+    async def start(self) -> None:
+        """Bind the media port. Raises OSError."""
+        self._network.start()
+        self._tick()
+        log.info("media_started", port=self.port, addresses=[host for host, _ in self._network.candidates])
+
+    async def close(self) -> None:
+        for room in list(self.rooms.values()):
+            room.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for transport in list(self._transports):
+            transport.close()
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+        self._network.close()
+
+    def open_room(self, room_id: str) -> Room:
+        """The room of this id, made on first call."""
+        room = self.rooms.get(room_id)
+        if room is None:
+            room = self.rooms[room_id] = Room(
+                room_id, self._settings, self._new_transport, self._local, _new_track_id, self._touched
+            )
+        return room
+
+    def close_room(self, room_id: str) -> None:
+        room = self.rooms.pop(room_id, None)
+        if room is not None:
+            room.close()
+
+    def counters(self) -> dict[str, int]:
+        """Datagrams received, sent and dropped, by reason."""
+        totals = self._network.counters()
+        for transport in self._transports:
+            totals["rtcp_refused"] = totals.get("rtcp_refused", 0) + transport.rtcp_refused
+            totals["dropped_short"] = totals.get("dropped_short", 0) + transport.dropped_short
+            inbound = transport.inbound
+            totals["dropped_unknown"] = totals.get("dropped_unknown", 0) + inbound.dropped_unknown
+            totals["dropped_limit"] = totals.get("dropped_limit", 0) + inbound.dropped_limit
+        return totals
+
+    def stats(self, room_id: str) -> dict[str, object] | None:
+        """See `sfu.stats`; None: no such room."""
+        room = self.rooms.get(room_id)
+        return room_stats(room, monotonic()) if room is not None else None
+
+    # --- inside
+
+    def _flush(self, now: float) -> None:
+        """End of a wakeup of a socket."""
+        touched = self._touched
+        if touched:
+            for encoding in touched:
+                encoding.flush()
+            touched.clear()
+
+    def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._ticks += 1
+        now = monotonic()
+        phase = self._ticks % REPORT_TICKS
+        for transport, turn in list(self._transports.items()):
+            try:
+                transport.tick(now, report=turn == phase)
+            except Exception:  # a broken invariant costs one transport, never the node
+                log.exception("transport_failed")
+                transport.fail()
+
+    def _new_transport(self, inbound: Inbound, on_state: Callable[[Transport], None]) -> Transport:
+        def changed(transport: Transport) -> None:
+            if transport.state in ("failed", "closed") and self._transports.pop(transport, None) is not None:
+                task = asyncio.get_running_loop().create_task(transport.finish())
+                self._finishing.add(task)
+                task.add_done_callback(self._finishing.discard)
+            on_state(transport)
+
+        transport = Transport(self._network, self._certificate, inbound, changed, monotonic())
+        self._transports[transport] = secrets.randbelow(REPORT_TICKS)
+        return transport
+
+    def _local(self, transport: Transport) -> Local:
+        return Local(transport.ice.ufrag, transport.ice.password, self._fingerprint, self._network.candidates)
+
+
+def _new_track_id() -> str:
+    return f"t_{b32encode(secrets.token_bytes(10)).decode().lower()}"

@@ -1,0 +1,65 @@
+"""The packets of one encoding kept for retransmission, sized by time. A core.
+
+A ring of a power of two that doubles when a packet would be overwritten before it is KEEP_S old.
+"""
+
+from typing import NamedTuple
+
+from sfu.picture_id import Descriptor
+
+KEEP_S = 1.5
+"""A viewer asks again for at most about 1 s (libwebrtc), plus a slow round trip."""
+
+FIRST_SLOTS = 64
+MAX_SLOTS = 8192
+"""5,400 packets/s for KEEP_S, 60 Mbit/s of video. Overflow: the oldest goes early."""
+
+
+class Packet(NamedTuple):
+    """An accepted packet as the forwarding path needs it. `first`: marker bit and padding bit in their places in the
+    first 16 bits of an RTP header."""
+
+    number: int
+    """Extended sequence number."""
+    first: int
+    timestamp: int
+    payload: bytes
+    """With its padding, if the padding bit is set."""
+    extension: bytes
+    """Header extension block for viewers, or empty."""
+    descriptor: Descriptor
+    arrival: float
+
+
+class History:
+    __slots__ = ("_mask", "_slots")
+
+    def __init__(self) -> None:
+        self._slots: list[Packet | None] = [None] * FIRST_SLOTS
+        self._mask = FIRST_SLOTS - 1
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def put(self, packet: Packet) -> None:
+        """Keep a packet; hot."""
+        index = packet[0]
+        slots = self._slots
+        old = slots[index & self._mask]
+        if old is not None and packet[6] - old[6] < KEEP_S and old[0] != index and len(slots) < MAX_SLOTS:
+            self._grow()
+            self.put(packet)
+            return
+        slots[index & self._mask] = packet
+
+    def get(self, index: int) -> Packet | None:
+        packet = self._slots[index & self._mask]
+        return packet if packet is not None and packet[0] == index else None
+
+    def _grow(self) -> None:
+        packets = [p for p in self._slots if p is not None]
+        size = 2 * len(self._slots)
+        self._slots = [None] * size
+        self._mask = size - 1
+        for packet in packets:
+            self._slots[packet[0] & self._mask] = packet

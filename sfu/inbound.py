@@ -1,0 +1,208 @@
+"""The receiving half of a transport: which SSRC belongs to which published track (RFC 8843 9.2, RFC 8852).
+
+An SSRC is bound once, by mid and rid of an authentic packet, or by what the offer said. All is bound to one transport:
+nobody can claim another participant's SSRC.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from sfu.interfaces import StreamInfo
+from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
+from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
+from sfu.rtp import LayoutCache, read_extensions
+from sfu.sdp import Section
+from sfu.srtp import ReceiveKeys
+from sfu.streams import Encoding, RepairStream, SrtpStream
+from sfu.twcc import ArrivalLog
+
+MAX_STREAMS = 16
+"""SSRCs of one transport, repair streams included: 2 video tracks of 3 layers with RTX, and 4 audio tracks. Further
+ones are dropped and counted."""
+
+LOCAL_SSRC = 1
+"""Sender SSRC of our RTCP; a receiver has no stream of its own to name."""
+
+
+class Source(msgspec.Struct):
+    """A sending m-line of the publisher."""
+
+    track_id: str
+    mid: str
+    chosen: Chosen
+    ssrcs: list[int]
+    repair_of: dict[int, int]
+    encodings: list[Encoding]
+
+
+class Inbound:
+    """Streams of one publisher's transport."""
+
+    def __init__(self, touched: list[Encoding], on_encoding: Callable[[Source, Encoding], None]) -> None:
+        """`on_encoding`: a new stream of a source was heard for the first time."""
+        self.sources: dict[str, Source] = {}
+        """By mid."""
+        self.streams: dict[int, Encoding | RepairStream] = {}
+        self.arrivals = ArrivalLog()
+        self.dropped_unknown = self.dropped_limit = 0
+        self._extensions: dict[str, int] = {}
+        self._layouts = LayoutCache(0, 0)
+        self._touched = touched
+        self._on_encoding = on_encoding
+
+    def negotiated(self, extensions: dict[str, int]) -> None:
+        """Ids of header extensions; equal for all sections of a bundle (RFC 8843 9.2)."""
+        if extensions != self._extensions:
+            self._extensions = extensions
+            self._layouts = LayoutCache(extensions.get(TRANSPORT_SEQUENCE, 0), extensions.get(ORIENTATION, 0))
+
+    def add(self, track_id: str, section: Section, chosen: Chosen) -> None:
+        self.sources[section.mid] = Source(
+            track_id, section.mid, chosen, section.ssrcs[:MAX_STREAMS], section.repair_of, []
+        )
+
+    def remove(self, mid: str) -> Source | None:
+        """Forget a source and its streams; the caller ends its taps and subscriptions."""
+        source = self.sources.pop(mid, None)
+        if source is not None:
+            gone = set(source.ssrcs) | {e.ssrc for e in source.encodings}
+            gone |= {rtx for rtx, media in source.repair_of.items() if media in gone}
+            self.streams = {ssrc: stream for ssrc, stream in self.streams.items() if ssrc not in gone}
+        return source
+
+    # --- first sight of an SSRC
+
+    def first_sight(
+        self,
+        data: bytes,
+        first: int,
+        second: int,
+        sequence: int,
+        timestamp: int,
+        ssrc: int,
+        now: float,
+        keys: ReceiveKeys,
+    ) -> None:
+        """A packet of an SSRC that is not bound: find its source, check that it is authentic, bind it."""
+        if len(self.streams) >= MAX_STREAMS:
+            self.dropped_limit += 1
+            return
+        payload_type = second & 0x7F
+        source, rid, repaired_rid = self._find(data, first, ssrc)
+        if source is None:
+            self.dropped_unknown += 1
+            return
+        for index in (sequence, sequence + 65536):  # the first packets may have been lost across a wrap
+            stream = self._stream(source, ssrc, rid, repaired_rid, payload_type, index, keys)
+            if stream is None:
+                break
+            if self._authentic(stream, data, first, sequence, now):
+                self.streams[ssrc] = stream
+                if isinstance(stream, Encoding):
+                    source.encodings.append(stream)
+                    self._on_encoding(source, stream)
+                stream.receive(data, first, second, sequence, timestamp, now)
+                return
+        self.dropped_unknown += 1
+
+    @staticmethod
+    def _authentic(stream: SrtpStream, data: bytes, first: int, sequence: int, now: float) -> bool:
+        pending = len(stream.arrivals)
+        opened = stream.open(data, first, sequence, now)
+        del stream.arrivals[pending:]  # it will be opened once more, as any packet
+        return opened is not None
+
+    def _find(self, data: bytes, first: int, ssrc: int) -> tuple[Source | None, str, str]:
+        found: dict[int, bytes] = {}
+        offset = 12 + 4 * (first & 15)
+        if first & 16 and len(data) >= offset + 4:
+            size = 4 * (data[offset + 2] << 8 | data[offset + 3])
+            block = data[offset + 4 : offset + 4 + size]
+            found = read_extensions(block, data[offset] << 8 | data[offset + 1])
+
+        def text(uri: str) -> str:
+            return found.get(self._extensions.get(uri, 0), b"").decode("ascii", "replace")
+
+        mid = text(MID)
+        if mid:
+            source = self.sources.get(mid)
+        else:
+            source = next((s for s in self.sources.values() if ssrc in s.ssrcs or ssrc in s.repair_of), None)
+        return source, text(RID), text(REPAIRED_RID)
+
+    def _stream(
+        self, source: Source, ssrc: int, rid: str, repaired_rid: str, payload_type: int, index: int, keys: ReceiveKeys
+    ) -> Encoding | RepairStream | None:
+        chosen = source.chosen
+        if payload_type == chosen.codec.payload_type:
+            codec = chosen.codec
+            info = StreamInfo(
+                ssrc=ssrc,
+                rid=rid,
+                codec=codec.name,
+                payload_type=payload_type,
+                clock_rate_hz=codec.clock_rate_hz,
+                channels=2 if codec.name == "opus" else 0,
+                fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
+            )
+            return Encoding(info, index, keys, self._layouts, self.arrivals, self._touched)
+        if payload_type == chosen.rtx_payload_type and payload_type:
+            media = source.repair_of.get(ssrc)
+            for encoding in reversed(source.encodings):
+                if encoding.ssrc == media or (media is None and encoding.info.rid == repaired_rid):
+                    return RepairStream(ssrc, payload_type, index, keys, self._layouts, self.arrivals, encoding)
+        return None
+
+    # --- RTCP
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        stream = self.streams.get(report.ssrc)
+        if isinstance(stream, Encoding):
+            stream.sender_report(report, now)
+
+    def encodings(self) -> list[Encoding]:
+        return [encoding for source in self.sources.values() for encoding in source.encodings]
+
+    def feedback(self, now: float) -> list[bytes]:
+        """RTCP that is due every tick: arrivals, missing packets, key frames."""
+        packets: list[bytes] = []
+        if self.arrivals.arrivals and self.streams:
+            report = self.arrivals.take_feedback(LOCAL_SSRC, next(iter(self.streams)))
+            if report is not None:
+                packets.append(report)
+        for source in self.sources.values():
+            wants_repair = "nack" in source.chosen.codec.feedback
+            for encoding in source.encodings:
+                if encoding.missing:
+                    due = encoding.missing.due(now, 0.0)
+                    if due and wants_repair:
+                        packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
+                if encoding.requests.due(now):
+                    packets.append(pli(LOCAL_SSRC, encoding.ssrc))
+        return packets
+
+    def receiver_report(self, now: float) -> bytes | None:
+        """RTCP that is due every second."""
+        blocks = []
+        for encoding in self.encodings()[:31]:
+            if not encoding.packets:
+                continue
+            expected = encoding.highest - encoding.first_index + 1
+            was_expected, was_received = encoding.reported
+            interval = expected - was_expected
+            lost = interval - (encoding.packets - was_received)
+            encoding.reported = (expected, encoding.packets)
+            report = encoding.last_report
+            blocks.append(
+                Report(
+                    ssrc=encoding.ssrc,
+                    fraction_lost=min(255, max(0, lost) * 256 // interval) if interval > 0 else 0,
+                    lost=expected - encoding.packets,
+                    highest=encoding.highest,
+                    jitter=int(encoding.jitter),
+                    last_sr=report.ntp_timestamp >> 16 & 0xFFFFFFFF if report else 0,
+                    delay_since_last_sr=int((now - encoding.last_report_arrival) * 65536) if report else 0,
+                )
+            )
+        return receiver_report(LOCAL_SSRC, blocks) if blocks else None

@@ -1,0 +1,117 @@
+"""The media port of the node: its sockets, and which transport a connectivity check is for."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Protocol
+
+import ifaddr
+import structlog
+
+from sfu.ice import Address, username
+from sfu.rtcp import ntp_from_unix
+from sfu.udp import UdpSocket
+
+log = structlog.get_logger()
+
+
+class Checked(Protocol):
+    """A transport, as the network sees it."""
+
+    def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
+        """Answer a connectivity check; False: not authentic."""
+
+
+class Network:
+    def __init__(self, port: int, advertise: tuple[str, ...], flush: Callable[[float], None]) -> None:
+        self._requested_port = port
+        self._advertise = advertise
+        self._flush = flush
+        self._sockets: list[UdpSocket] = []
+        self._by_ufrag: dict[str, Checked] = {}
+        self._epoch = time() - monotonic()
+        self.candidates: list[tuple[str, int]] = []
+        self.port = 0
+        self.refused_checks = 0
+
+    def start(self) -> None:
+        """Bind. Raises OSError when no address could be bound."""
+        loop = asyncio.get_running_loop()
+        local = machine_addresses()
+        wanted = [split_host_port(item) for item in self._advertise]
+        hosts = [host for host, _ in wanted if host in local]
+        if len(hosts) < len(wanted) or not wanted:
+            hosts = local
+        failure: OSError | None = None
+        port = self._requested_port
+        for host in dict.fromkeys(hosts):
+            try:
+                bound = UdpSocket(host, port, self._on_stun, self._flush)
+            except OSError as error:  # such as an IPv6 address that went away since it was listed
+                failure = error
+                log.warning("media_address_not_bound", address=host, port=port, error=str(error))
+                continue
+            self._sockets.append(bound)
+            port = bound.port
+        if not self._sockets:
+            raise failure or OSError("no address to bind")
+        self.port = port
+        self.candidates = [(host, given or port) for host, given in wanted] or [
+            (s.host, port) for s in sorted(self._sockets, key=lambda s: ipaddress.ip_address(s.host).is_loopback)
+        ]
+        for bound in self._sockets:
+            bound.start(loop)
+
+    def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        for bound in self._sockets:
+            bound.close(loop)
+        self._sockets.clear()
+
+    def ntp(self, now: float) -> int:
+        """NTP timestamp of a monotonic time; wall clock steps after the start do not show."""
+        return ntp_from_unix(now + self._epoch)
+
+    def register(self, ufrag: str, transport: Checked) -> None:
+        self._by_ufrag[ufrag] = transport
+
+    def unregister(self, ufrag: str) -> None:
+        self._by_ufrag.pop(ufrag, None)
+
+    def _on_stun(self, bound: UdpSocket, data: bytes, address: Address, now: float) -> None:
+        transport = self._by_ufrag.get(username(data) or "")
+        if transport is None or not transport.check(bound, data, address, now):
+            self.refused_checks += 1
+
+    def counters(self) -> dict[str, int]:
+        names = ("received", "wakeups", "sent", "sends")
+        drops = ("dropped_size", "dropped_source", "dropped_kind", "dropped_send")
+        totals = {name: sum(getattr(s, name) for s in self._sockets) for name in names + drops}
+        return totals | {"refused_checks": self.refused_checks}
+
+
+def machine_addresses() -> list[str]:
+    """Unicast addresses of the machine, loopback included, IPv4 first; link-local IPv6 ones need a scope and are left
+    out."""
+    found: list[str] = []
+    for adapter in ifaddr.get_adapters():
+        for item in adapter.ips:
+            text = item.ip if isinstance(item.ip, str) else item.ip[0]
+            if not ipaddress.ip_address(text).is_link_local:
+                found.append(text)
+    return sorted(dict.fromkeys(found), key=lambda text: ":" in text)
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """`address`, `address:port` or `[v6]:port`; port 0 where none is given. Raises ValueError."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    number = int(port) if port else 0
+    if not 0 <= number <= 65535:
+        raise ValueError(f"{text}: the port is not from 1 to 65535")
+    return str(ipaddress.ip_address(host)), number

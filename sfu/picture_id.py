@@ -1,0 +1,59 @@
+"""The VP8 payload descriptor as one integer, so that its running numbers are rewritten by arithmetic (RFC 7741 4.2).
+
+A subscription that changes its source must go on with picture id and TL0PICIDX without a jump. What is the same for
+all copies of a packet is computed once here; a copy costs one expression.
+"""
+
+import msgspec
+
+
+class Descriptor(msgspec.Struct, frozen=True, gc=False):
+    """`fixed` has the bits of the descriptor with both numbers zeroed; each number goes in by mask and shift."""
+
+    size_bytes: int
+    fixed: int
+    picture_id: int
+    picture_mask: int
+    """0x7F or 0x7FFF."""
+    picture_shift: int
+    tl0: int
+    tl0_mask: int
+    """0xFF, or 0 where the descriptor has no TL0PICIDX."""
+    tl0_shift: int
+
+    def rewritten(self, picture_offset: int, tl0_offset: int) -> bytes:
+        """The descriptor with both numbers moved; the packet path has this expression inline."""
+        return (
+            self.fixed
+            | ((self.picture_id + picture_offset) & self.picture_mask) << self.picture_shift
+            | ((self.tl0 + tl0_offset) & self.tl0_mask) << self.tl0_shift
+        ).to_bytes(self.size_bytes, "big")
+
+
+def describe(payload: bytes) -> Descriptor:
+    """Descriptor of a VP8 payload. Without a picture id, or cut short: one of no bytes, so nothing is rewritten."""
+    length = len(payload)
+    if length < 4 or not payload[0] & 0x80 or not payload[1] & 0x80:
+        return NOTHING
+    extension = payload[1]
+    long_form = payload[2] & 0x80
+    picture_end = size = 4 if long_form else 3
+    picture_mask = 0x7FFF if long_form else 0x7F
+    tl0_mask = 0
+    if extension & 0x40:
+        size += 1
+        tl0_mask = 0xFF
+    if extension & 0x30:
+        size += 1
+    if length < size:
+        return NOTHING
+    number = int.from_bytes(payload[:size], "big")
+    picture_shift = 8 * (size - picture_end)
+    tl0_shift = picture_shift - 8 if tl0_mask else 0
+    picture_id = number >> picture_shift & picture_mask
+    tl0 = number >> tl0_shift & tl0_mask
+    fixed = number ^ picture_id << picture_shift ^ tl0 << tl0_shift
+    return Descriptor(size, fixed, picture_id, picture_mask, picture_shift, tl0, tl0_mask, tl0_shift)
+
+
+NOTHING = Descriptor(0, 0, 0, 0, 0, 0, 0, 0)

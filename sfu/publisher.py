@@ -1,0 +1,118 @@
+"""A participant's publish connection: offers in, answers out, tracks that come and go."""
+
+from collections.abc import Callable, Sequence
+
+from sfu.inbound import Inbound, Source
+from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
+from sfu.negotiation import Chosen, Local, check_transport, choose, write_answer
+from sfu.sdp import Description, parse
+from sfu.streams import Encoding
+from sfu.track import Track
+from sfu.transport import Transport
+
+MAX_TRACKS = 8
+"""Published at once by one participant."""
+
+
+class Publisher:
+    """Owns the publish transport and replaces it when the offer comes from another peer connection."""
+
+    def __init__(
+        self,
+        participant_id: str,
+        video_codecs: Sequence[str],
+        max_video_bps: int,
+        new_transport: Callable[[Inbound], Transport],
+        local: Callable[[Transport], Local],
+        new_track_id: Callable[[], str],
+        touched: list[Encoding],
+        on_encoding: Callable[[Track, Encoding], None],
+    ) -> None:
+        self._participant_id = participant_id
+        self._video_codecs = video_codecs
+        self._max_video_bps = max_video_bps
+        self._new_transport = new_transport
+        self._local = local
+        self._new_track_id = new_track_id
+        self._touched = touched
+        self._on_encoding = on_encoding
+        self._version = 1
+        self.transport: Transport | None = None
+        self.tracks: dict[str, Track] = {}
+        """By mid."""
+
+    def offer(self, sdp: str, requests: Sequence[TrackRequest]) -> tuple[str, list[Track], list[Track]]:
+        """Answer an offer: (answer, new tracks, ended tracks). Raises NegotiationError, and then nothing changed."""
+        description = parse(sdp)
+        wanted = self._wanted(description, requests)
+        transport_section = check_transport(description)
+        if transport_section.setup not in ("actpass", "active"):
+            raise NegotiationError("bad_sdp", "the offer must let us be the DTLS server (setup:actpass)")
+        ended: list[Track] = []
+        if self.transport is not None and (
+            self.transport.fingerprints != transport_section.fingerprints
+            or self.transport.state in ("failed", "closed")
+        ):
+            ended += self._drop_all()
+            self.transport.close()
+            self.transport = None
+        if self.transport is None:
+            self.transport = self._new_transport(Inbound(self._touched, self._heard))
+            self.transport.fingerprints = transport_section.fingerprints
+        chosen: dict[str, Chosen] = {}
+        for section in description.sections:
+            pick = choose(section, self._video_codecs)
+            if pick is not None and not section.rejected:
+                chosen[section.mid] = pick
+                self.transport.inbound.negotiated(section.extensions)
+        for mid in [m for m in self.tracks if m not in wanted or m not in chosen]:
+            ended.append(self._drop(mid))
+        new: list[Track] = []
+        for section in description.sections:
+            kind = wanted.get(section.mid)
+            if kind is None or section.mid in self.tracks or section.mid not in chosen:
+                continue
+            track = Track(self._new_track_id(), self._participant_id, kind, chosen[section.mid].codec)
+            self.transport.inbound.add(track.track_id, section, chosen[section.mid])
+            track.source = self.transport.inbound.sources[section.mid]
+            self.tracks[section.mid] = track
+            new.append(track)
+        self._version += 1
+        answer = write_answer(description, chosen, self._local(self.transport), self._version, self._max_video_bps)
+        return answer, new, ended
+
+    def _wanted(self, description: Description, requests: Sequence[TrackRequest]) -> dict[str, TrackKind]:
+        sections = {s.mid: s for s in description.sections}
+        wanted = {}
+        for request in requests:
+            section = sections.get(request.mid)
+            if section is None or section.direction not in ("sendrecv", "sendonly"):
+                raise NegotiationError("bad_tracks", f"no sending section with mid {request.mid}")
+            if section.kind != request.kind.media:
+                raise NegotiationError("bad_tracks", f"{request.kind} is not {section.kind}")
+            if choose(section, self._video_codecs) is None:
+                raise NegotiationError("no_common_codec", f"no codec of section {request.mid} is taken here")
+            wanted[request.mid] = request.kind
+        if len(wanted) > MAX_TRACKS:
+            raise NegotiationError("too_many_tracks", f"at most {MAX_TRACKS} tracks")
+        return wanted
+
+    def _heard(self, source: Source, encoding: Encoding) -> None:
+        track = self.tracks.get(source.mid)
+        if track is not None:
+            self._on_encoding(track, encoding)
+
+    def _drop(self, mid: str) -> Track:
+        if self.transport is not None:
+            self.transport.inbound.remove(mid)
+        return self.tracks.pop(mid)
+
+    def _drop_all(self) -> list[Track]:
+        return [self._drop(mid) for mid in list(self.tracks)]
+
+    def close(self) -> list[Track]:
+        """Close the transport; returns the tracks that ended."""
+        ended = self._drop_all()
+        if self.transport is not None:
+            self.transport.close()
+        return ended

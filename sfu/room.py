@@ -1,0 +1,200 @@
+"""A room's media: peers, their tracks, and everybody's subscriptions to everybody else.
+
+Who closes whom: the room closes its peers, a peer its two connections, a connection its transport; a track's end goes
+to the taps and to the other peers' subscribers first.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import structlog
+
+from sfu.inbound import Inbound
+from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
+from sfu.negotiation import Local
+from sfu.publisher import Publisher
+from sfu.settings import MediaSettings
+from sfu.streams import Encoding
+from sfu.subscriber import Subscriber
+from sfu.track import Track
+from sfu.transport import Transport
+
+log = structlog.get_logger()
+
+NewTransport = Callable[[Inbound, Callable[[Transport], None]], Transport]
+
+
+class Peer:
+    """One participant's two connections."""
+
+    def __init__(
+        self,
+        room: "Room",
+        participant_id: str,
+        observer: PeerObserver,
+        settings: MediaSettings,
+        new_transport: NewTransport,
+        local: Callable[[Transport], Local],
+        new_track_id: Callable[[], str],
+        touched: list[Encoding],
+    ) -> None:
+        self._room = room
+        self.participant_id = participant_id
+        self.observer = observer
+        self.closed = False
+        self.publisher = Publisher(
+            participant_id,
+            settings.video_codecs,
+            settings.max_video_bps,
+            lambda inbound: new_transport(inbound, self._publish_state),
+            local,
+            new_track_id,
+            touched,
+            room._heard,
+        )
+        self.subscriber = Subscriber(
+            lambda inbound: new_transport(inbound, self._subscribe_state), local, observer.subscribe_offer
+        )
+
+    @property
+    def tracks(self) -> list[TrackInfo]:
+        return [track.info for track in self.publisher.tracks.values()]
+
+    @property
+    def connection_states(self) -> dict[TransportName, str]:
+        publish, subscribe = self.publisher.transport, self.subscriber.transport
+        return {
+            TransportName.PUBLISH: publish.state if publish else "new",
+            TransportName.SUBSCRIBE: subscribe.state if subscribe else "new",
+        }
+
+    def publish(self, sdp: str, tracks: Sequence[TrackRequest]) -> str:
+        """The answer to a publish offer. Raises NegotiationError."""
+        answer, new, ended = self.publisher.offer(sdp, tracks)
+        for track in ended:
+            self._room._ended(self, track)
+        for track in new:
+            self._room._published(self, track)
+        return answer
+
+    def start_subscriptions(self) -> None:
+        """The observer can send: offer what there is, now and whenever it changes."""
+        self.subscriber.ready()
+
+    def subscribe_answer(self, offer_id: int, sdp: str) -> None:
+        """Raises NegotiationError."""
+        self.subscriber.answer(offer_id, sdp)
+
+    def resend_offer(self) -> None:
+        self.subscriber.resend()
+
+    def set_muted(self, track_id: str, muted: bool) -> bool:
+        """False: the peer has no such track."""
+        for track in self.publisher.tracks.values():
+            if track.track_id == track_id:
+                track.muted = muted
+                return True
+        return False
+
+    def _publish_state(self, transport: Transport) -> None:
+        if transport is self.publisher.transport and not self.closed:
+            if transport.state in ("failed", "closed"):
+                for track in self.publisher._drop_all():
+                    self._room._ended(self, track)
+            self.observer.connection_state(TransportName.PUBLISH, transport.state)
+
+    def _subscribe_state(self, transport: Transport) -> None:
+        if transport is self.subscriber.transport and not self.closed:
+            self.subscriber.run()
+            self.observer.connection_state(TransportName.SUBSCRIBE, transport.state)
+
+
+class Room:
+    def __init__(
+        self,
+        room_id: str,
+        settings: MediaSettings,
+        new_transport: NewTransport,
+        local: Callable[[Transport], Local],
+        new_track_id: Callable[[], str],
+        touched: list[Encoding],
+    ) -> None:
+        self.room_id = room_id
+        self.peers: dict[str, Peer] = {}
+        self._settings = settings
+        self._new_transport = new_transport
+        self._local = local
+        self._new_track_id = new_track_id
+        self._touched = touched
+        self._sink: RecordingSink | None = None
+
+    def add_peer(self, participant_id: str, observer: PeerObserver) -> Peer:
+        """A new peer of this participant; an old one is removed."""
+        self.remove_peer(participant_id)
+        peer = Peer(
+            self,
+            participant_id,
+            observer,
+            self._settings,
+            self._new_transport,
+            self._local,
+            self._new_track_id,
+            self._touched,
+        )
+        for other in self.peers.values():
+            for track in other.publisher.tracks.values():
+                peer.subscriber.add(track)
+        self.peers[participant_id] = peer
+        return peer
+
+    def remove_peer(self, participant_id: str) -> None:
+        peer = self.peers.pop(participant_id, None)
+        if peer is None:
+            return
+        peer.closed = True
+        for track in peer.publisher.close():
+            self._ended(peer, track)
+        peer.subscriber.close()
+
+    def tracks(self) -> list[TrackInfo]:
+        return [info for peer in self.peers.values() for info in peer.tracks]
+
+    def start_recording(self, sink: RecordingSink) -> None:
+        """From now on every encoding, present and future, is offered to `sink`."""
+        self._sink = sink
+        now = monotonic()
+        for peer in self.peers.values():
+            for track in peer.publisher.tracks.values():
+                for encoding in track.encodings():
+                    track.record(encoding, sink, now)
+
+    def stop_recording(self) -> None:
+        self._sink = None
+        now = monotonic()
+        for peer in self.peers.values():
+            for track in peer.publisher.tracks.values():
+                track.end_taps(now)
+
+    def close(self) -> None:
+        for participant_id in list(self.peers):
+            self.remove_peer(participant_id)
+
+    # --- told by peers
+
+    def _published(self, peer: Peer, track: Track) -> None:
+        for other in self.peers.values():
+            if other is not peer:
+                other.subscriber.add(track)
+        peer.observer.track_published(track.info)
+
+    def _ended(self, peer: Peer, track: Track) -> None:
+        track.end_taps(monotonic())
+        for other in self.peers.values():
+            other.subscriber.remove(track)
+        peer.observer.track_unpublished(track.info)
+
+    def _heard(self, track: Track, encoding: Encoding) -> None:
+        log.info("encoding_heard", track_id=track.track_id, ssrc=encoding.ssrc, codec=encoding.info.codec)
+        if self._sink is not None:
+            track.record(encoding, self._sink, monotonic())
+        track.heard(encoding)

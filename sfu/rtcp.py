@@ -1,0 +1,178 @@
+"""RTCP (RFC 3550 6, RFC 4585, RFC 5104): a bounded reader and the writers that the SFU needs.
+
+The reader yields what it understands and silently skips the rest of a compound packet that lies about its lengths:
+a stranger's input never raises.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+SENDER_REPORT, RECEIVER_REPORT, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 200, 201, 205, 206
+NACK, TRANSPORT_WIDE = 1, 15
+PLI, FIR = 1, 4
+
+NTP_EPOCH_S = 2_208_988_800
+"""Seconds from 1900 to 1970."""
+
+MAX_NACKED = 1024
+"""Sequence numbers taken from one NACK; the rest is ignored."""
+
+_HEADER = struct.Struct("!BBH")
+_REPORT = struct.Struct("!IIIIII")
+_SENDER = struct.Struct("!IQIII")
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A report block (RFC 3550 6.4.1). Times in 1/65536 s."""
+
+    ssrc: int
+    fraction_lost: int
+    lost: int
+    highest: int
+    jitter: int
+    last_sr: int
+    delay_since_last_sr: int
+
+
+class SenderReport(msgspec.Struct, frozen=True):
+    ssrc: int
+    ntp_timestamp: int
+    rtp_timestamp: int
+    packets: int
+    octets: int
+
+
+class ReceiverReports(msgspec.Struct, frozen=True):
+    """Report blocks of one SR or RR."""
+
+    blocks: tuple[Report, ...]
+
+
+class Nack(msgspec.Struct, frozen=True):
+    ssrc: int
+    sequence_numbers: tuple[int, ...]
+
+
+class KeyFrameRequest(msgspec.Struct, frozen=True):
+    """PLI or FIR for one source."""
+
+    ssrc: int
+
+
+Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest
+
+
+def parse(data: bytes) -> Iterator[Packet]:
+    """Read a compound packet (decrypted). At most 31 report blocks and MAX_NACKED numbers per packet."""
+    position, end = 0, len(data)
+    while position + 4 <= end:
+        first, kind, words = _HEADER.unpack_from(data, position)
+        size = 4 * (words + 1)
+        if first >> 6 != 2 or position + size > end:
+            return
+        yield from _parse_one(first & 31, kind, data[position : position + size])
+        position += size
+
+
+def _parse_one(count: int, kind: int, packet: bytes) -> Iterator[Packet]:
+    size = len(packet)
+    if kind == SENDER_REPORT and size >= 28:
+        ssrc, ntp, rtp, packets, octets = _SENDER.unpack_from(packet, 4)
+        yield SenderReport(ssrc, ntp, rtp, packets, octets)
+        if count:
+            yield _blocks(count, packet, 28)
+    elif kind == RECEIVER_REPORT and size >= 8:
+        if count:
+            yield _blocks(count, packet, 8)
+    elif kind == TRANSPORT_FEEDBACK and count == NACK and size >= 16:
+        yield _nack(packet)
+    elif kind == PAYLOAD_FEEDBACK and count == PLI and size >= 12:
+        yield KeyFrameRequest(int.from_bytes(packet[8:12], "big"))
+    elif kind == PAYLOAD_FEEDBACK and count == FIR:
+        for entry in range(12, size - 7, 8):
+            yield KeyFrameRequest(int.from_bytes(packet[entry : entry + 4], "big"))
+
+
+def _blocks(count: int, packet: bytes, offset: int) -> ReceiverReports:
+    blocks = []
+    for start in range(offset, min(offset + 24 * count, len(packet) - 23), 24):
+        ssrc, losses, highest, jitter, last_sr, delay = _REPORT.unpack_from(packet, start)
+        lost = losses & 0xFFFFFF
+        blocks.append(
+            Report(ssrc, losses >> 24, lost - (1 << 24) if lost & 0x800000 else lost, highest, jitter, last_sr, delay)
+        )
+    return ReceiverReports(tuple(blocks))
+
+
+def _nack(packet: bytes) -> Nack:
+    numbers: list[int] = []
+    for entry in range(12, len(packet) - 3, 4):
+        sequence = packet[entry] << 8 | packet[entry + 1]
+        mask = packet[entry + 2] << 8 | packet[entry + 3]
+        numbers.append(sequence)
+        while mask:
+            sequence = (sequence + 1) & 0xFFFF
+            if mask & 1:
+                numbers.append(sequence)
+            mask >>= 1
+        if len(numbers) >= MAX_NACKED:
+            break
+    return Nack(int.from_bytes(packet[8:12], "big"), tuple(numbers[:MAX_NACKED]))
+
+
+def sender_report(ssrc: int, ntp_timestamp: int, rtp_timestamp: int, packets: int, octets: int) -> bytes:
+    return _HEADER.pack(0x80, SENDER_REPORT, 6) + _SENDER.pack(
+        ssrc, ntp_timestamp, rtp_timestamp & 0xFFFFFFFF, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
+    )
+
+
+def receiver_report(ssrc: int, blocks: list[Report]) -> bytes:
+    """At most 31 blocks."""
+    body = b"".join(
+        _REPORT.pack(
+            b.ssrc,
+            b.fraction_lost << 24 | max(-0x800000, min(0x7FFFFF, b.lost)) & 0xFFFFFF,
+            b.highest & 0xFFFFFFFF,
+            b.jitter & 0xFFFFFFFF,
+            b.last_sr,
+            b.delay_since_last_sr & 0xFFFFFFFF,
+        )
+        for b in blocks
+    )
+    return _HEADER.pack(0x80 | len(blocks), RECEIVER_REPORT, 1 + 6 * len(blocks)) + ssrc.to_bytes(4, "big") + body
+
+
+def nack(sender_ssrc: int, media_ssrc: int, sequence_numbers: list[int]) -> bytes:
+    """Generic NACK (RFC 4585 6.2.1); numbers ascending (modulo 2**16), each within 16 of a first joins its bit mask."""
+    entries: list[int] = []
+    first = mask = -1
+    for sequence in sequence_numbers:
+        distance = (sequence - first) & 0xFFFF
+        if first >= 0 and 0 < distance <= 16:
+            mask |= 1 << (distance - 1)
+        else:
+            if first >= 0:
+                entries.append(first << 16 | mask)
+            first, mask = sequence & 0xFFFF, 0
+    if first >= 0:
+        entries.append(first << 16 | mask)
+    body = b"".join(entry.to_bytes(4, "big") for entry in entries)
+    return (
+        _HEADER.pack(0x80 | NACK, TRANSPORT_FEEDBACK, 2 + len(entries))
+        + sender_ssrc.to_bytes(4, "big")
+        + media_ssrc.to_bytes(4, "big")
+        + body
+    )
+
+
+def pli(sender_ssrc: int, media_ssrc: int) -> bytes:
+    return (
+        _HEADER.pack(0x80 | PLI, PAYLOAD_FEEDBACK, 2) + sender_ssrc.to_bytes(4, "big") + media_ssrc.to_bytes(4, "big")
+    )
+
+
+def ntp_from_unix(seconds: float) -> int:
+    """64-bit NTP timestamp (RFC 5905 6) of a Unix time."""
+    return int((seconds + NTP_EPOCH_S) * 4_294_967_296)

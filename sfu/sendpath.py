@@ -1,0 +1,24 @@
+"""What a subscription needs of the transport that carries it."""
+
+from typing import Protocol
+
+from sfu.ice import Address
+from sfu.srtp import SendKeys
+
+
+class SendPath(Protocol):
+    """A connected transport in its role as a sender."""
+
+    @property
+    def keys(self) -> SendKeys: ...
+
+    @property
+    def address(self) -> Address:
+        """Where the peer is at present."""
+
+    def new_ssrc(self) -> int:
+        """An SSRC that this transport has not used and will not use again."""
+
+    def send(self, data: bytes) -> bool: ...
+
+    def send_run(self, buffers: list[bytes], count: int, address: Address) -> None: ...

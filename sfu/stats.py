@@ -1,0 +1,89 @@
+"""What a room's media looks like at a moment, as plain data for pages, operators and metrics.
+
+Bitrates are means since the same figure was last read by anybody, at least a second (`sfu.rate`).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sfu.streams import Encoding
+from sfu.subscription import Subscription
+from sfu.transport import Transport
+
+if TYPE_CHECKING:
+    from sfu.room import Peer, Room
+
+
+def room_stats(room: "Room", now: float) -> dict[str, Any]:
+    return {
+        "room_id": room.room_id,
+        "participants": [_peer(peer, now) for peer in room.peers.values()],
+    }
+
+
+def _peer(peer: "Peer", now: float) -> dict[str, Any]:
+    subscriptions = peer.subscriber.subscriptions()
+    round_trips = [s.round_trip_s for s in subscriptions if s.round_trip_s]
+    return {
+        "participant_id": peer.participant_id,
+        "rtt_ms": round(1000 * min(round_trips), 1) if round_trips else None,
+        "publish": _transport(peer.publisher.transport),
+        "subscribe": _transport(peer.subscriber.transport),
+        "tracks": [
+            {
+                "track_id": track.track_id,
+                "kind": track.kind.value,
+                "codec": track.codec.name,
+                "muted": track.muted,
+                "repair": "nack" in track.codec.feedback,
+                "encodings": [_encoding(encoding, now) for encoding in track.encodings()],
+            }
+            for track in peer.publisher.tracks.values()
+        ],
+        "subscriptions": [_subscription(subscription, now) for subscription in subscriptions],
+    }
+
+
+def _transport(transport: Transport | None) -> dict[str, Any]:
+    if transport is None:
+        return {"state": "new"}
+    selected = transport.ice.selected
+    return {
+        "state": transport.state,
+        "srtp_profile": transport.profile.name if transport.profile else None,
+        "address": f"{selected[0]}:{selected[1]}" if selected else None,
+        "checks": transport.ice.checks,
+    }
+
+
+def _encoding(encoding: Encoding, now: float) -> dict[str, Any]:
+    expected = encoding.highest - encoding.first_index + 1
+    return {
+        "ssrc": encoding.ssrc,
+        "rid": encoding.info.rid,
+        "bitrate_bps": round(encoding.rate.update(encoding.octets, now)),
+        "packets": encoding.packets,
+        "octets": encoding.octets,
+        "lost": max(0, expected - encoding.packets),
+        "given_up": encoding.missing.lost,
+        "nacked": encoding.missing.requested,
+        "jitter_ms": round(1000 * encoding.jitter / encoding.clock_rate_hz, 2),
+        "key_frames": encoding.key_frames,
+        "key_frame_requests": encoding.requests.sent,
+        "replayed": encoding.replayed,
+        "refused": encoding.failed + encoding.wrong_type,
+    }
+
+
+def _subscription(subscription: Subscription, now: float) -> dict[str, Any]:
+    return {
+        "track_id": subscription.track_id,
+        "ssrc": subscription.ssrc,
+        "bitrate_bps": round(subscription.rate.update(subscription.octets, now)),
+        "packets": subscription.packets,
+        "octets": subscription.octets,
+        "lost": subscription.lost,
+        "loss": round(subscription.fraction_lost / 256, 4),
+        "rtt_ms": round(1000 * subscription.round_trip_s, 1) if subscription.round_trip_s else None,
+        "jitter_ms": round(1000 * subscription.jitter / subscription.clock_rate_hz, 2),
+        "retransmitted": subscription.retransmitted,
+    }

@@ -1,0 +1,353 @@
+"""What is received: SRTP streams of one publisher, and the encodings they make up. Hot.
+
+An Encoding is decided upon once per packet: replay, decryption, arrival log, gaps, history, tap, key frame. A
+RepairStream (RTX, RFC 4588) gives its packets back to their encoding; what comes both ways counts once.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from cryptography.exceptions import InvalidTag
+
+from sfu.codecs import keyframe
+from sfu.forwarding import Target, forward
+from sfu.history import History, Packet
+from sfu.interfaces import PacketTap, StreamInfo
+from sfu.keyframes import KeyFrameRequests
+from sfu.nack import Missing
+from sfu.picture_id import NOTHING, describe
+from sfu.rate import Rate
+from sfu.rtcp import SenderReport
+from sfu.rtp import LayoutCache, strip_padding
+from sfu.srtp import WINDOW, ReceiveKeys, ReplayWindow
+from sfu.twcc import MAX_PENDING, ArrivalLog
+
+if TYPE_CHECKING:
+    from sfu.subscription import Subscription
+
+log = structlog.get_logger()
+
+JUMP = 3000
+"""A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
+
+VIEWER_ORIENTATION_ID = 1
+"""Id of the video orientation extension in every subscribe offer."""
+
+
+class SrtpStream:
+    """One SSRC of one publisher: decrypts, refuses what it has seen, notes arrivals and reads extensions."""
+
+    __slots__ = (
+        "_arrivals",
+        "_decrypt",
+        "_layouts",
+        "_nonce",
+        "failed",
+        "highest",
+        "payload_type",
+        "replayed",
+        "seen",
+        "ssrc",
+        "wrong_type",
+    )
+
+    def __init__(
+        self,
+        ssrc: int,
+        payload_type: int,
+        first_index: int,
+        keys: ReceiveKeys,
+        layouts: LayoutCache,
+        arrivals: ArrivalLog,
+    ) -> None:
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.highest = first_index - 1
+        self.seen = ReplayWindow().slots
+        self._decrypt = keys.decrypt
+        self._nonce = keys.salt ^ ssrc << 48
+        self._layouts = layouts
+        self._arrivals = arrivals
+        self.replayed = self.failed = self.wrong_type = 0
+
+    @property
+    def arrivals(self) -> list[tuple[int, float]]:
+        return self._arrivals.arrivals
+
+    def open(self, data: bytes, first: int, sequence: int, now: float) -> tuple[int, bytes, int] | None:
+        """Index, payload (with padding) and video orientation (-1: none) of an SRTP packet, or None: not to be used."""
+        top = self.highest
+        index = top + ((sequence - top + 32768) & 65535) - 32768
+        if index <= top - WINDOW or index < 0 or self.seen[index % WINDOW] == index:
+            self.replayed += 1
+            return None
+        offset = 12 + 4 * (first & 15)
+        size = 0
+        if first & 16:
+            if len(data) < offset + 4:
+                self.failed += 1
+                return None
+            size = 4 * (data[offset + 2] << 8 | data[offset + 3])
+            offset += 4 + size
+        try:
+            payload = self._decrypt((self._nonce ^ index).to_bytes(12, "big"), data[offset:], data[:offset])
+        except InvalidTag:
+            self.failed += 1
+            return None
+        orientation = -1
+        if size:
+            transport_sequence, orientation = self._layouts.read(data, offset - size, size)
+            if transport_sequence >= 0:
+                arrivals = self._arrivals.arrivals
+                if len(arrivals) < MAX_PENDING:
+                    arrivals.append((transport_sequence, now))
+        return index, payload, orientation
+
+
+class RepairStream(SrtpStream):
+    """Retransmissions of one encoding (RFC 4588): own SSRC and sequence, original number in front of the payload."""
+
+    __slots__ = ("_encoding", "probes", "repaired")
+
+    def __init__(
+        self,
+        ssrc: int,
+        payload_type: int,
+        first_index: int,
+        keys: ReceiveKeys,
+        layouts: LayoutCache,
+        arrivals: ArrivalLog,
+        encoding: "Encoding",
+    ) -> None:
+        super().__init__(ssrc, payload_type, first_index, keys, layouts, arrivals)
+        self._encoding = encoding
+        self.repaired = self.probes = 0
+
+    def receive(self, data: bytes, first: int, second: int, sequence: int, timestamp: int, now: float) -> None:
+        opened = self.open(data, first, sequence, now)
+        if opened is None:
+            return
+        index, payload, orientation = opened
+        self.seen[index % WINDOW] = index
+        self.highest = max(self.highest, index)
+        if first & 0x20:
+            payload = strip_padding(payload)
+        if len(payload) < 3 or second & 0x7F != self.payload_type:
+            self.probes += 1  # padding sent to probe for bandwidth
+            return
+        encoding = self._encoding
+        top = encoding.highest
+        original = top + (((payload[0] << 8 | payload[1]) - top + 32768) & 65535) - 32768
+        if original <= top - WINDOW or original < 0 or encoding.seen[original % WINDOW] == original:
+            encoding.replayed += 1
+            return
+        self.repaired += 1
+        encoding.accept(original, second & 0x80, timestamp, payload[2:], 0, orientation, now)
+
+
+class Encoding(SrtpStream):
+    """One received RTP stream of a track, and who takes it."""
+
+    __slots__ = (
+        "_key_frame",
+        "_pending",
+        "_tap",
+        "_touched",
+        "_transit",
+        "clock_rate_hz",
+        "first_index",
+        "history",
+        "info",
+        "is_vp8",
+        "jitter",
+        "key_frames",
+        "last_arrival",
+        "last_report",
+        "last_report_arrival",
+        "last_timestamp",
+        "missing",
+        "octets",
+        "packets",
+        "rate",
+        "reported",
+        "requests",
+        "subscriptions",
+        "targets",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        info: StreamInfo,
+        first_index: int,
+        keys: ReceiveKeys,
+        layouts: LayoutCache,
+        arrivals: ArrivalLog,
+        touched: list["Encoding"],
+    ) -> None:
+        """`touched`: the list in which an encoding with packets to forward puts itself until the end of the wakeup."""
+        super().__init__(info.ssrc, info.payload_type, first_index, keys, layouts, arrivals)
+        self.info = info
+        self.clock_rate_hz = info.clock_rate_hz
+        self.is_vp8 = info.codec == "vp8"
+        self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
+        self.first_index = first_index
+        self.history = History()
+        self.missing = Missing()
+        self.requests = KeyFrameRequests()
+        self._touched = touched
+        self._pending: list[Packet] = []
+        self._tap: PacketTap | None = None
+        self._transit = 0.0
+        self.jitter = 0.0
+        """In ticks (RFC 3550 6.4.1)."""
+        self.packets = self.octets = self.key_frames = 0
+        self.rate = Rate()
+        self.last_timestamp = 0
+        self.last_arrival = 0.0
+        self.last_report: SenderReport | None = None
+        self.last_report_arrival = 0.0
+        self.reported = (0, 0)
+        """Expected and received at the last receiver report."""
+        self.subscriptions: list[Subscription] = []
+        """Everybody who takes this encoding, waiting or running."""
+        self.waiting: list[Subscription] = []
+        self.targets: list[Target] = []
+
+    # --- receiving
+
+    def receive(self, data: bytes, first: int, second: int, sequence: int, timestamp: int, now: float) -> None:
+        """An SRTP packet of this SSRC came; hot."""
+        opened = self.open(data, first, sequence, now)
+        if opened is None:
+            return
+        if second & 0x7F != self.payload_type:
+            self.wrong_type += 1
+            return
+        self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
+
+    def accept(
+        self, index: int, marker: int, timestamp: int, payload: bytes, padded: int, orientation: int, now: float
+    ) -> None:
+        """Take an authentic packet once: statistics, gaps, tap, history, forwarding; hot."""
+        self.seen[index % WINDOW] = index
+        top = self.highest
+        ahead = index - top
+        late = False
+        if ahead == 1:
+            self.highest = index
+        elif ahead > 1:
+            self.highest = index
+            if ahead < JUMP:
+                self.missing.opened(top + 1, index, now)
+        else:
+            late = True
+            self.missing.arrived(index)
+        self.packets += 1
+        self.octets += len(payload)
+        if not late:
+            transit = now * self.clock_rate_hz - timestamp
+            change = abs(transit - self._transit)
+            self._transit = transit
+            if change < 1_000_000:
+                self.jitter += (change - self.jitter) / 16
+            self.last_timestamp = timestamp
+            self.last_arrival = now
+        if self._tap is not None:
+            self._record(now, index, timestamp, marker, strip_padding(payload) if padded else payload)
+        packet = Packet(
+            index,
+            marker | padded,
+            timestamp,
+            payload,
+            b"" if orientation < 0 else bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0)),
+            describe(payload) if self.is_vp8 else NOTHING,
+            now,
+        )
+        self.history.put(packet)
+        if self._key_frame is not None and self._key_frame(payload):
+            self.key_frames += 1
+            self.requests.arrived()
+        if late:
+            self._forward_late(packet)
+            return
+        if not self._pending:
+            self._touched.append(self)
+        self._pending.append(packet)
+
+    def flush(self) -> None:
+        """End of a wakeup: forward what came in it; hot."""
+        packets = self._pending
+        self._pending = []
+        if self.waiting:
+            for place, packet in enumerate(packets):
+                if self._key_frame is None or self._key_frame(packet[3]):
+                    if place and self.targets:
+                        forward(packets[:place], self.targets, self.is_vp8)
+                    packets = packets[place:]
+                    self._start_waiting(packet)
+                    break
+        if self.targets and packets:
+            forward(packets, self.targets, self.is_vp8)
+
+    def _forward_late(self, packet: Packet) -> None:
+        """A repaired packet goes to those who were there when it was due, in its own place of their sequence."""
+        targets = [target for target in self.targets if target[0].first_index <= packet[0]]
+        if targets:
+            forward((packet,), targets, self.is_vp8)
+
+    # --- recording
+
+    def record(self, tap: PacketTap | None) -> None:
+        """Hand every packet from now on to `tap`."""
+        self._tap = tap
+
+    def end_tap(self, now: float) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.end(now)
+
+    def _record(self, now: float, index: int, timestamp: int, marker: int, payload: bytes) -> None:
+        try:
+            assert self._tap is not None
+            self._tap.packet(now, index, timestamp, marker != 0, payload)
+        except Exception:  # a fault of the recorder must not touch the call
+            log.exception("tap_failed", ssrc=self.ssrc)
+            self._tap = None
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        self.last_report = report
+        self.last_report_arrival = now
+        if self._tap is not None:
+            self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
+
+    # --- subscriptions
+
+    def subscribe(self, subscription: "Subscription") -> None:
+        """`subscription` starts with the next key frame (audio: the next packet)."""
+        self.subscriptions.append(subscription)
+        self.waiting.append(subscription)
+        self.want_key_frame()
+
+    def unsubscribe(self, subscription: "Subscription") -> None:
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+        if subscription in self.waiting:
+            self.waiting.remove(subscription)
+        subscription.stopped(self)
+        self.retarget()
+
+    def want_key_frame(self) -> None:
+        if self._key_frame is not None:
+            self.requests.want()
+
+    def retarget(self) -> None:
+        """Rebuild the tuples of the packet path after a change of addresses or of who is running."""
+        self.targets = [s.target() for s in self.subscriptions if s not in self.waiting]
+
+    def _start_waiting(self, packet: Packet) -> None:
+        for subscription in self.waiting:
+            subscription.start(self, packet)
+        self.waiting = []
+        self.retarget()

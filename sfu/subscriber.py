@@ -1,0 +1,198 @@
+"""A participant's subscribe connection: offers out, answers in, one section per subscribed track.
+
+One offer is out at a time; what changes meanwhile goes into the next. Sections of tracks that ended are used again for
+later tracks of the same medium.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from sfu.inbound import Inbound
+from sfu.interfaces import NegotiationError, SubscribedTrack
+from sfu.negotiation import Local, Outgoing, check_transport, write_offer
+from sfu.sdp import Codec, parse
+from sfu.subscription import Subscription
+from sfu.track import Track
+from sfu.transport import Transport
+
+FIRST_PAYLOAD_TYPE = 96
+LAST_PAYLOAD_TYPE = 127
+
+MAX_SLOTS = 64
+"""Sections of one connection (that many m-lines our own parser takes). Overflow: the track is not offered, counted."""
+
+
+class Slot(msgspec.Struct):
+    """A section of the offer and what it carries."""
+
+    mid: str
+    kind: str
+    codec: Codec
+    rtx_payload_type: int
+    track: Track | None = None
+    subscription: Subscription | None = None
+    accepted: bool = False
+
+
+class Subscriber:
+    def __init__(
+        self,
+        new_transport: Callable[[Inbound], Transport],
+        local: Callable[[Transport], Local],
+        send_offer: Callable[[int, str, Sequence[SubscribedTrack]], None],
+    ) -> None:
+        self._new_transport = new_transport
+        self._local = local
+        self._send_offer = send_offer
+        self._slots: list[Slot] = []
+        self._payload_types: dict[tuple[str, str], tuple[int, int]] = {}
+        """(codec, fmtp) -> (payload type, RTX payload type): in a bundle a number means one thing for good."""
+        self._version = 0
+        self._outstanding: tuple[int, list[tuple[str, Track | None]]] | None = None
+        self._dirty = False
+        self._ready = False
+        self.not_offered = 0
+        self.transport: Transport | None = None
+
+    def subscriptions(self) -> list[Subscription]:
+        return [slot.subscription for slot in self._slots if slot.subscription is not None]
+
+    def ready(self) -> None:
+        """The participant can take offers from now on."""
+        self._ready = True
+        self._changed()
+
+    def add(self, track: Track) -> None:
+        """Offer a track."""
+        codec, rtx_payload_type = self._codec(track.codec)
+        free = next((s for s in self._slots if s.track is None and s.kind == track.kind.media), None)
+        if free is None:
+            if len(self._slots) >= MAX_SLOTS:
+                self.not_offered += 1
+                return
+            free = Slot(str(len(self._slots)), track.kind.media, codec, rtx_payload_type)
+            self._slots.append(free)
+        free.track, free.codec, free.rtx_payload_type = track, codec, rtx_payload_type
+        free.accepted = False
+        self._changed()
+
+    def remove(self, track: Track) -> None:
+        for slot in self._slots:
+            if slot.track is track:
+                self._release(slot)
+                self._changed()
+
+    def resend(self) -> None:
+        """The participant may have missed the last offer: send what is true now."""
+        if self._ready and self._slots:
+            self._outstanding = None
+            self._offer()
+
+    def answer(self, offer_id: int, sdp: str) -> None:
+        """Apply the answer to offer `offer_id`; an older one is ignored. Raises NegotiationError."""
+        if self._outstanding is None or self._outstanding[0] != offer_id or self.transport is None:
+            return
+        description = parse(sdp)
+        section = check_transport(description)
+        if section.setup != "active":
+            raise NegotiationError("bad_sdp", "the answer must say setup:active")
+        if self.transport.fingerprints and self.transport.fingerprints != section.fingerprints:
+            raise NegotiationError("bad_fingerprint", "the answer comes from another peer connection")
+        self.transport.fingerprints = section.fingerprints
+        offered = dict(self._outstanding[1])
+        self._outstanding = None
+        by_mid = {s.mid: s for s in description.sections}
+        for slot in self._slots:
+            answered = by_mid.get(slot.mid)
+            slot.accepted = (
+                answered is not None
+                and not answered.rejected
+                and answered.direction in ("recvonly", "sendrecv")
+                and slot.codec.payload_type in answered.codecs
+                and slot.track is offered.get(slot.mid)
+            )
+        self.run()
+        if self._dirty:
+            self._offer()
+
+    def run(self) -> None:
+        """Start what was accepted, once the transport is connected."""
+        if self.transport is None or self.transport.state != "connected":
+            return
+        for slot in self._slots:
+            if slot.accepted and slot.subscription is not None and slot.track is not None:
+                if slot.subscription not in slot.track.subscriptions:
+                    slot.track.subscribe(slot.subscription)
+
+    def close(self) -> None:
+        for slot in self._slots:
+            self._release(slot)
+        if self.transport is not None:
+            self.transport.close()
+
+    # --- inside
+
+    def _codec(self, published: Codec) -> tuple[Codec, int]:
+        """The codec with a payload type of this connection, and the RTX payload type (0 for audio)."""
+        key = (published.name, published.fmtp if published.name != "opus" else "")
+        numbers = self._payload_types.get(key)
+        if numbers is None:
+            first = FIRST_PAYLOAD_TYPE + 2 * len(self._payload_types)
+            if first + 1 > LAST_PAYLOAD_TYPE:
+                raise NegotiationError("too_many_codecs", "no payload type is left for this connection")
+            numbers = self._payload_types[key] = (first, 0 if published.name == "opus" else first + 1)
+        return msgspec.structs.replace(published, payload_type=numbers[0]), numbers[1]
+
+    def _release(self, slot: Slot) -> None:
+        if slot.subscription is not None:
+            if slot.track is not None:
+                slot.track.unsubscribe(slot.subscription)
+            if self.transport is not None:
+                self.transport.outbound.remove(slot.subscription)
+        slot.track = slot.subscription = None
+        slot.accepted = False
+
+    def _changed(self) -> None:
+        if not self._ready or not self._slots:
+            return
+        if self._outstanding is not None:
+            self._dirty = True
+        else:
+            self._offer()
+
+    def _offer(self) -> None:
+        if self.transport is None:
+            self.transport = self._new_transport(Inbound([], lambda _source, _encoding: None))
+        self._dirty = False
+        self._version += 1
+        sections: list[Outgoing] = []
+        tracks: list[SubscribedTrack] = []
+        for slot in self._slots:
+            track = slot.track
+            if track is not None and slot.subscription is None:
+                slot.subscription = Subscription(
+                    track.track_id,
+                    self.transport,
+                    slot.codec.payload_type,
+                    slot.rtx_payload_type,
+                    slot.codec.clock_rate_hz,
+                )
+                self.transport.outbound.add(slot.subscription)
+            subscription = slot.subscription
+            sections.append(
+                Outgoing(
+                    slot.mid,
+                    slot.kind,
+                    slot.codec,
+                    slot.rtx_payload_type,
+                    subscription.ssrc if subscription else 0,
+                    subscription.rtx_ssrc if subscription else 0,
+                    track.participant_id if track else "",
+                    track.track_id if track else "",
+                )
+            )
+            if track is not None:
+                tracks.append(SubscribedTrack(slot.mid, track.track_id, track.participant_id, track.kind))
+        self._outstanding = (self._version, [(slot.mid, slot.track) for slot in self._slots])
+        self._send_offer(self._version, write_offer(sections, self._local(self.transport), self._version), tracks)

@@ -1,0 +1,238 @@
+"""One peer connection: ICE, DTLS and SRTP together, with a receiving and a sending half.
+
+Life: `new` until the first valid check, `connecting` during the handshake, then `connected`, and at the end `failed`
+(handshake refused, or no valid check for 30 s) or `closed`. The owner closes it; closing ends the handshake task and
+forgets every address.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from sfu import rtcp
+from sfu.dtls import Channel, DtlsServer
+from sfu.ice import Address, IceLite
+from sfu.inbound import Inbound
+from sfu.network import Network
+from sfu.outbound import Outbound
+from sfu.rtp import HEADER
+from sfu.srtp import Profile, ReceiveKeys, SendKeys
+from sfu.udp import UdpSocket
+
+log = structlog.get_logger()
+
+_NEXT = {
+    "new": {"connecting", "failed", "closed"},
+    "connecting": {"connected", "failed", "closed"},
+    "connected": {"failed", "closed"},
+    "failed": {"closed"},
+    "closed": set[str](),
+}
+
+MIN_SRTP_BYTES = 12 + 10
+"""Header and the shortest authentication tag."""
+
+
+class Transport:
+    def __init__(
+        self,
+        network: Network,
+        certificate: RTCCertificate,
+        inbound: Inbound,
+        on_state: Callable[["Transport"], None],
+        now: float,
+    ) -> None:
+        self.ice = IceLite(now)
+        self.inbound = inbound
+        self.outbound = Outbound()
+        self.state = "new"
+        self.fingerprints: list[tuple[str, str]] = []
+        self.profile: Profile | None = None
+        self.dropped_short = 0
+        self.rtcp_refused = 0
+        self._network = network
+        self._on_state = on_state
+        self._socket: UdpSocket | None = None
+        self._seen_on: set[UdpSocket] = set()
+        self._channel = Channel(self._send_handshake)
+        self._dtls = DtlsServer(self._channel, certificate)
+        self._dtls.add_listener("statechange", self._dtls_changed)
+        self._task: asyncio.Task[None] | None = None
+        self._send_keys: SendKeys | None = None
+        self._receive_keys: ReceiveKeys | None = None
+        self._ssrcs: set[int] = set()
+        network.register(self.ice.ufrag, self)
+
+    # --- sending (SendPath)
+
+    @property
+    def keys(self) -> SendKeys:
+        assert self._send_keys is not None
+        return self._send_keys
+
+    @property
+    def address(self) -> Address:
+        assert self.ice.selected is not None
+        return self.ice.selected
+
+    def new_ssrc(self) -> int:
+        while True:
+            ssrc = 2 + secrets.randbelow(0xFFFFFFF0)
+            if ssrc not in self._ssrcs:
+                self._ssrcs.add(ssrc)
+                return ssrc
+
+    def send(self, data: bytes) -> bool:
+        return self._socket is not None and self._socket.send(data, self.address)
+
+    def send_run(self, buffers: list[bytes], count: int, address: Address) -> None:
+        if self._socket is not None:
+            self._socket.send_run(buffers, count, address)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        if self.state == "connected":
+            self.send(self.keys.protect_rtcp(packet))
+
+    def _send_handshake(self, data: bytes) -> bool:
+        self.send(data)  # a lost flight is repeated by DTLS
+        return self.state in ("connecting", "connected")
+
+    # --- ICE and DTLS
+
+    def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
+        before = self.ice.selected
+        answer = self.ice.answer(data, address, now)
+        if answer is None:
+            return False
+        socket.send(answer.data, address)
+        if answer.valid and self.state not in ("failed", "closed"):
+            self._validated(socket, address)
+            if self.ice.selected != before or self._socket is None:
+                self._socket = socket
+                for subscription in self.outbound.all():
+                    if subscription.encoding is not None:
+                        subscription.encoding.retarget()
+            if self._task is None and self.fingerprints:
+                self._set_state("connecting")
+                self._task = asyncio.get_running_loop().create_task(self._connect())
+        return True
+
+    def _validated(self, socket: UdpSocket, address: Address) -> None:
+        socket.dtls[address] = self._channel.feed
+        if self.state == "connected":
+            socket.media[address] = self.receive
+        self._seen_on.add(socket)
+        if len(socket.dtls) > 1:
+            for known in [a for a, feed in socket.dtls.items() if feed == self._channel.feed]:
+                if known not in self.ice.addresses:
+                    socket.forget(known)
+
+    async def _connect(self) -> None:
+        try:
+            keys = await self._dtls.handshake(self.fingerprints)
+        except Exception:  # edge of the task: one peer's handshake must not end more than this peer
+            log.exception("handshake_error")
+            keys = None
+        if self.state != "connecting":
+            return
+        if keys is None:
+            self._set_state("failed")
+            return
+        self.profile = keys.profile
+        self._send_keys = SendKeys(keys.profile, keys.send)
+        self._receive_keys = ReceiveKeys(keys.profile, keys.receive)
+        for socket in self._seen_on:
+            for address in self.ice.addresses:
+                if address in socket.dtls:
+                    socket.media[address] = self.receive
+        self._set_state("connected")
+
+    def _dtls_changed(self) -> None:
+        if self._dtls.state == "closed":  # close_notify: the browser closed its peer connection
+            self.close()
+
+    def _set_state(self, state: str) -> None:
+        if state != self.state and state in _NEXT[self.state]:
+            self.state = state
+            self._on_state(self)
+
+    def close(self) -> None:
+        """Forget the peer. Idempotent."""
+        if self.state == "closed":
+            return
+        self._forget()
+        self._set_state("closed")
+
+    def fail(self) -> None:
+        self._forget()
+        self._set_state("failed")
+
+    def _forget(self) -> None:
+        self._network.unregister(self.ice.ufrag)
+        for socket in self._seen_on:
+            for address in [a for a, feed in socket.dtls.items() if feed == self._channel.feed]:
+                socket.forget(address)
+        self._channel.close()
+
+    async def finish(self) -> None:
+        """Wait until the DTLS tasks of a closed transport have ended."""
+        await self._dtls.stop()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    # --- receiving
+
+    def receive(self, data: bytes, now: float) -> None:
+        """An SRTP or SRTCP datagram from a validated address; hot."""
+        if len(data) < MIN_SRTP_BYTES:
+            self.dropped_short += 1
+            return
+        first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
+        if 192 <= second <= 223:
+            self._receive_rtcp(data, now)
+            return
+        stream = self.inbound.streams.get(ssrc)
+        if stream is not None:
+            stream.receive(data, first, second, sequence, timestamp, now)
+        elif self._receive_keys is not None:
+            self.inbound.first_sight(data, first, second, sequence, timestamp, ssrc, now, self._receive_keys)
+
+    def _receive_rtcp(self, data: bytes, now: float) -> None:
+        plain = self._receive_keys.unprotect_rtcp(data) if self._receive_keys else None
+        if plain is None:
+            self.rtcp_refused += 1
+            return
+        for packet in rtcp.parse(plain):
+            if isinstance(packet, rtcp.SenderReport):
+                self.inbound.sender_report(packet, now)
+            elif isinstance(packet, rtcp.ReceiverReports):
+                self.outbound.reports(packet, self._network.ntp(now))
+            elif isinstance(packet, rtcp.Nack):
+                self.outbound.nack(packet)
+            elif isinstance(packet, rtcp.KeyFrameRequest):
+                self.outbound.key_frame_request(packet)
+
+    # --- regular duties
+
+    def tick(self, now: float, *, report: bool) -> None:
+        """Every 50 ms; `report`: once a second, receiver and sender reports."""
+        if self.state != "connected":
+            if self.state == "connecting" and self.ice.is_lost(now):
+                self.fail()
+            return
+        if self.ice.is_lost(now):
+            self.fail()
+            return
+        for packet in self.inbound.feedback(now):
+            self.send_rtcp(packet)
+        for subscription in self.outbound.all():
+            subscription.new_tick()
+        if report:
+            block = self.inbound.receiver_report(now)
+            if block is not None:
+                self.send_rtcp(block)
+            for packet in self.outbound.sender_reports(now, self._network.ntp(now)):
+                self.send_rtcp(packet)
