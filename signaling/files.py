@@ -1,0 +1,102 @@
+"""What a recording consists of: participants, takes, segments, and short-lived URLs of the files that are stored.
+
+Guarantees: file names that people see are plain ASCII made of the display name, and never part of a path here.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from typing import Literal, cast
+
+from signaling import rest
+from signaling.clock import NS_PER_MS
+from signaling.problems import Problem
+from storage.catalog import Catalog
+from storage.models import Recording, Segment, Take
+from storage.objects import ObjectNotFound, ObjectStore
+
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+"""Some 20,000 segments."""
+MAX_SLUG = 40
+
+SUFFIXES = {"video/webm": "webm", "audio/webm": "webm", "video/x-matroska": "mkv", "audio/x-matroska": "mkv"}
+
+
+def state_of(row: Recording) -> Literal["recording", "finishing", "finished", "failed"]:
+    """The catalog's check constraint allows no other."""
+    return cast(Literal["recording", "finishing", "finished", "failed"], row.state)
+
+
+async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url_life_s: int) -> rest.RecordingDetail:
+    takes = await catalog.takes(recording.id)
+    segments = await catalog.segments(recording.id)
+    recorded = {take.participant_id for take in takes}
+    people = {row.id: row for row in await catalog.participants(recording.session_id) if row.id in recorded}
+    numbers: Counter[tuple[str, str]] = Counter()
+
+    def view(take: Take, segment: Segment) -> rest.SegmentView:
+        numbers[(take.id, segment.copy)] += 1
+        number = numbers[(take.id, segment.copy)]
+        name = file_name(people[take.participant_id].display_name, take, segment, number)
+        return _segment(store, segment, name, url_life_s)
+
+    return rest.RecordingDetail(
+        recording_id=recording.id,
+        state=state_of(recording),
+        started_at=recording.started_at.isoformat(),
+        started_ms=recording.started_ns / NS_PER_MS,
+        stopped_ms=None if recording.stopped_ns is None else recording.stopped_ns / NS_PER_MS,
+        participants=[
+            rest.RecordedParticipant(participant_id=row.id, display_name=row.display_name, role=row.role)
+            for row in people.values()
+        ],
+        takes=[
+            rest.TakeView(
+                take_id=take.id,
+                participant_id=take.participant_id,
+                kind=take.kind,
+                slot=take.slot,
+                segments=[view(take, segment) for segment in segments if segment.take_id == take.id],
+            )
+            for take in takes
+        ],
+    )
+
+
+async def manifest(store: ObjectStore, recording: Recording) -> bytes:
+    """The manifest as the recorder wrote it; raises Problem `manifest_not_ready`."""
+    key = f"sessions/{recording.session_id}/recordings/{recording.id}/manifest.json"
+    try:
+        return b"".join([piece async for piece in store.get(key, length=MAX_MANIFEST_BYTES)])
+    except ObjectNotFound:
+        raise Problem("manifest_not_ready") from None
+
+
+def file_name(display_name: str, take: Take, segment: Segment, number: int) -> str:
+    """Such as `zoe-camera-server.webm`; a second camera is `camera2`, a second segment ends in `-2`."""
+    ascii_name = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:MAX_SLUG].strip("-") or "participant"
+    kind = take.kind.replace("_", "-") + (str(take.slot + 1) if take.slot else "")
+    suffix = segment.object_key.rpartition(".")[2] if "." in segment.object_key else ""
+    suffix = suffix or SUFFIXES.get(segment.content_type.partition(";")[0], "bin")
+    return f"{slug}-{kind}-{segment.copy}" + (f"-{number}" if number > 1 else "") + f".{suffix}"
+
+
+def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int) -> rest.SegmentView:
+    stored = segment.state == "stored" and segment.object_key
+    return rest.SegmentView(
+        segment_id=segment.id,
+        copy=cast(Literal["server", "local"], segment.copy),
+        state=cast(Literal["capturing", "finishing", "stored", "failed"], segment.state),
+        codec=segment.codec,
+        content_type=segment.content_type,
+        file_name=name,
+        size_bytes=segment.size_bytes,
+        sha256=segment.sha256,
+        start_ns=segment.start_ns,
+        start_bound_ns=segment.start_bound_ns,
+        duration_ns=segment.duration_ns,
+        problem=segment.problem,
+        play_url=store.presign_get(segment.object_key, expires_s=url_life_s) if stored else None,
+        download_url=store.presign_get(segment.object_key, expires_s=url_life_s, filename=name) if stored else None,
+    )

@@ -1,0 +1,53 @@
+"""What the control plane asks of the media plane: the seam that `sfu.engine` fills and that tests fill with a fake.
+
+All calls are synchronous, on the node's event loop.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest
+
+
+class MediaPeer(Protocol):
+    """The two peer connections of one participant."""
+
+    def publish(self, sdp: str, tracks: Sequence[TrackRequest], /) -> str:
+        """Answer an offer; raises NegotiationError."""
+
+    def start_subscriptions(self) -> None: ...
+
+    def subscribe_answer(self, offer_id: int, sdp: str, /) -> None:
+        """Raises NegotiationError."""
+
+    def resend_offer(self) -> None: ...
+
+    def set_muted(self, track_id: str, muted: bool, /) -> bool:
+        """False: the peer publishes no such track."""
+
+
+class MediaRoom(Protocol):
+    def add_peer(self, participant_id: str, observer: PeerObserver, /) -> MediaPeer: ...
+
+    def remove_peer(self, participant_id: str, /) -> None: ...
+
+    def start_recording(self, sink: RecordingSink, /) -> None:
+        """Opens a tap for every running encoding, and for each later one as it comes."""
+
+    def stop_recording(self) -> None:
+        """Ends all taps."""
+
+    def tracks(self) -> list[TrackInfo]: ...
+
+    def stats(self, now: float, /) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class MediaServer(Protocol):
+    @property
+    def rooms(self) -> Mapping[str, MediaRoom]: ...
+
+    def open_room(self, room_id: str, /) -> MediaRoom: ...
+
+    def counters(self) -> Mapping[str, int]: ...

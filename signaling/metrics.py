@@ -1,0 +1,77 @@
+"""Prometheus metrics, read from the parts at scrape time: nothing is counted twice and nothing is kept here.
+
+Figures are summed over rooms and participants, so the number of series does not grow with use; per track they are at
+/api/v1/rooms/{id}/stats.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from signaling.clock import NS_PER_S
+from signaling.studio import Studio
+
+SPOOL_GAUGES = frozenset({"bytes_queued", "journals_open", "oldest_unsynced_s"})
+"""Of the spool writer's figures, those that go down again; the others are counters."""
+
+
+class StudioCollector(Collector):
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def describe(self) -> Iterable[Metric]:
+        """Registering must not read the parts: they may not be running yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        studio = self._studio
+        rooms = list(studio.rooms.live.values())
+        yield _gauge("rooms", "Live rooms", len(rooms))
+        yield _gauge("participants", "Participants in live rooms", sum(len(room.participants) for room in rooms))
+        yield _gauge("participants_connected", "Those with a WebSocket", sum(room.connected for room in rooms))
+        yield _gauge("tracks", "Published tracks", sum(len(room.media.tracks()) for room in rooms))
+        yield _gauge("recordings_running", "Running recordings", sum(room.recording is not None for room in rooms))
+        yield _gauge("catalog_facts_waiting", "Facts that the database has not taken yet", len(studio.queue))
+        yield from self._media()
+        yield _events("media_events", "Events of the media plane since the start", studio.sfu.counters())
+        yield _events("control_events", "Events of the control plane since the start", studio.counters)
+        yield from self._spool()
+
+    def _media(self) -> Iterator[Metric]:
+        now = self._studio.clock.monotonic_ns() / NS_PER_S
+        received = sent = 0.0
+        for room in self._studio.rooms.live.values():
+            for participant in _each(room.media.stats(now).get("participants")):
+                for track in _each(participant.get("tracks")):
+                    received += sum(encoding.get("bitrate_bps", 0) for encoding in _each(track.get("encodings")))
+                sent += sum(one.get("bitrate_bps", 0) for one in _each(participant.get("subscriptions")))
+        yield _gauge("received_bps", "Media received from participants", received)
+        yield _gauge("sent_bps", "Media sent to participants", sent)
+
+    def _spool(self) -> Iterator[Metric]:
+        for name, value in self._studio.spool_writer.counters().items():
+            help = f"Journals: {name.replace('_', ' ')}"
+            if name in SPOOL_GAUGES:
+                yield _gauge(f"spool_{name}", help, value)
+            else:
+                yield CounterMetricFamily(f"stemroom_spool_{name}", help, value=value)
+        yield _gauge("spool_alarm", "1 while recordings are at risk", int(bool(self._studio.spool_writer.alarm)))
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"stemroom_{name}", help, value=value)
+
+
+def _events(name: str, help: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"stemroom_{name}", help, labels=["event"])
+    for event, count in sorted(counts.items()):
+        family.add_metric([event], count)
+    return family
+
+
+def _each(value: Any) -> list[dict[str, Any]]:
+    """Members of a list, or values of an object by id."""
+    return list(value.values() if isinstance(value, Mapping) else value or [])

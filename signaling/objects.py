@@ -1,0 +1,84 @@
+"""Serves the folder store's signed URLs: `GET /objects/{key}` with ranges, `PUT /objects/{key}`.
+
+Guarantees: nothing happens without a valid signature for this method and key; what people uploaded is never run or
+sniffed by a browser; a PUT that is cut off, too slow or too long leaves nothing behind.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from aiohttp import StreamReader, web
+
+from signaling.problems import Problem
+from storage.disposition import attachment
+from storage.folder import FolderStore
+from storage.objects import ObjectNotFound, ObjectStoreError
+from storage.signing import UrlRefused
+
+MAX_PUT_BYTES = 64 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
+STALLED_S = 30.0
+"""A PUT that moves no byte for so long is given up."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "Cache-Control": "private, max-age=300",
+}
+
+
+class ObjectsApi:
+    def __init__(self, store: FolderStore) -> None:
+        self._store = store
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/objects/{key:.+}", self.get, allow_head=False),
+            web.put("/objects/{key:.+}", self.put),
+        ]
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        key = self._allowed(request)
+        try:
+            await self._store.head(key)
+        except ObjectNotFound:
+            raise Problem("unknown_object") from None
+        headers = HEADERS | {"Content-Type": self._store.content_type_of(key)}
+        if filename := request.query.get("filename"):
+            headers["Content-Disposition"] = attachment(filename)
+        return web.FileResponse(self._store.path_of(key), headers=headers)
+
+    async def put(self, request: web.Request) -> web.Response:
+        key = self._allowed(request)
+        too_large = Problem("body_too_large", f"an object has at most {MAX_PUT_BYTES} bytes")
+        if (request.content_length or 0) > MAX_PUT_BYTES:
+            raise too_large
+        try:
+            stored = await self._store.receive(key, _pieces(request.content), max_bytes=MAX_PUT_BYTES)
+        except ObjectStoreError as error:
+            if error.id == "refused":
+                raise too_large from None
+            raise
+        except TimeoutError:
+            raise Problem("body_too_slow") from None
+        return web.Response(headers={"ETag": f'"{stored.etag}"', "Cache-Control": "no-store"})
+
+    def _allowed(self, request: web.Request) -> str:
+        """The key. Raises Problem `url_refused`: a key that cannot be is answered like a wrong signature."""
+        key = request.match_info["key"]
+        try:
+            self._store.verify(request.method, key, request.query, time.time())
+        except UrlRefused as error:
+            raise Problem("url_refused", error.detail) from None
+        except ObjectStoreError:
+            raise Problem("url_refused") from None
+        return key
+
+
+async def _pieces(content: StreamReader) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(STALLED_S):
+            piece = await content.read(PIECE_BYTES)
+        if not piece:
+            return
+        yield piece

@@ -1,0 +1,80 @@
+"""The operators' listener: rooms, their statistics, Prometheus metrics, health.
+
+It asks for no authentication, so it listens on loopback unless told otherwise, and shows ids, figures and states: no
+names, addresses of people, or secrets.
+"""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from signaling import problems
+from signaling.clock import NS_PER_S
+from signaling.metrics import StudioCollector
+from signaling.problems import Problem
+from signaling.studio import Studio
+
+
+def build(studio: Studio) -> web.Application:
+    application = web.Application(middlewares=[problems.middleware(studio.counters)])
+    application.add_routes(OperatorsApi(studio).routes())
+    return application
+
+
+class OperatorsApi:
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._registry = CollectorRegistry()
+        self._registry.register(StudioCollector(studio))
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.health),
+            web.get("/metrics", self.metrics),
+            web.get("/api/v1/rooms", self.rooms),
+            web.get("/api/v1/rooms/{room_id}/stats", self.stats),
+        ]
+
+    async def health(self, request: web.Request) -> web.Response:
+        """503 while recordings are at risk or facts pile up before the database."""
+        alarms = [alarm for alarm in (self._studio.spool_writer.alarm,) if alarm]
+        if waiting := len(self._studio.queue):
+            alarms.append(f"{waiting} facts wait for the database")
+        return _json({"status": "degraded" if alarms else "ok", "alarms": alarms}, 503 if alarms else 200)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def rooms(self, request: web.Request) -> web.Response:
+        return _json({"rooms": [self._room(id) for id in self._studio.rooms.live]})
+
+    async def stats(self, request: web.Request) -> web.Response:
+        id = request.match_info["room_id"]
+        if (room := self._studio.rooms.get(id)) is None:
+            raise Problem("unknown_session")
+        now = self._studio.clock.monotonic_ns() / NS_PER_S
+        return _json(self._room(id) | {"media": room.media.stats(now)})
+
+    def _room(self, id: str) -> dict[str, Any]:
+        room = self._studio.rooms.live[id]
+        return {
+            "room_id": id,
+            "participants": len(room.participants),
+            "connected": room.connected,
+            "max_participants": room.session.max_participants,
+            "tracks": len(room.media.tracks()),
+            "recording_id": room.recording.id if room.recording else None,
+            "session_ms": room.clock.now_ms(),
+        }
+
+
+def _json(document: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(document),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

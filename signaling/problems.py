@@ -1,0 +1,138 @@
+"""Every refusal has a stable id, shared by REST (RFC 9457 problem details), WebSocket and docs/protocol.md.
+
+Guarantees: no traceback, path or secret ever reaches a client; what is not a known refusal is logged with ids, counted
+and answered as `internal`.
+"""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from sqlalchemy.exc import SQLAlchemyError
+
+from storage.objects import ObjectStoreError
+
+log = structlog.get_logger()
+
+TYPE_PREFIX = "urn:stemroom:error:"
+RETRY_AFTER_S = 2
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "already_recording": (409, "The session is being recorded already"),
+    "bad_request": (400, "The request cannot be understood"),
+    "body_too_large": (413, "The body is too large"),
+    "body_too_slow": (408, "The body did not come in time"),
+    "capture_closed": (409, "The recording takes no new local copy"),
+    "capture_finished": (409, "The local copy is finished"),
+    "chunk_mismatch": (422, "The chunk in the store is not the chunk that was announced"),
+    "chunk_missing": (404, "The chunk is not in the store"),
+    "chunk_refused": (409, "The local copy is finished, and this chunk is not part of it"),
+    "chunks_beyond": (409, "More chunks are verified than the local copy is said to have"),
+    "chunks_missing": (409, "Chunks of the local copy are not verified"),
+    "forbidden": (403, "Only a host may do this"),
+    "foreign_origin": (403, "The page comes from another site"),
+    "internal": (500, "The server failed"),
+    "manifest_not_ready": (404, "The manifest is not written yet"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "not_found": (404, "There is nothing here"),
+    "not_json": (415, "The body must be application/json"),
+    "range_not_satisfiable": (416, "The range lies outside the object"),
+    "session_full": (409, "The session is full"),
+    "spool_unavailable": (503, "The disk for journals does not answer"),
+    "store_unavailable": (503, "The object store does not answer"),
+    "database_unavailable": (503, "The database does not answer"),
+    "too_many_captures": (409, "Too many local copies in this recording"),
+    "too_many_rooms": (503, "The node has no place for another room"),
+    "unauthorized": (401, "A valid token is needed"),
+    "unknown_capture": (404, "There is no such local copy"),
+    "unknown_object": (404, "There is no such object"),
+    "unknown_recording": (404, "There is no such recording"),
+    "unknown_session": (404, "There is no such session"),
+    "url_refused": (403, "The signed URL is not valid or has expired"),
+    "wrong_host_secret": (403, "The host secret is wrong"),
+}
+"""id -> (status, title) of every problem the REST interface gives."""
+
+WEBSOCKET_ERRORS: dict[str, str] = {
+    "bad_message": "The message cannot be understood",
+    "rate_limited": "Too many messages: this one was dropped",
+    "session_full": "The session is full",
+    "unauthorized": "The token is wrong, or no hello came in time",
+    "unknown_session": "There is no such session",
+    "unknown_track": "The track is not one of the sender's",
+    "unsupported": "The server does not take this kind of offer or answer",
+}
+"""Ids of `error` messages beside those of the media plane's negotiation."""
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 416: "range_not_satisfiable"}
+
+
+class Problem(Exception):
+    """Answer the request with problem `id`; `members` are added to the document."""
+
+    def __init__(self, id: str, detail: str = "", **members: Any) -> None:
+        super().__init__(id)
+        self.id = id
+        self.detail = detail
+        self.members = members
+
+
+def response(id: str, detail: str = "", **members: Any) -> web.Response:
+    status, title = PROBLEMS[id]
+    document = {
+        "type": TYPE_PREFIX + id,
+        "title": title,
+        "status": status,
+        "detail": detail or title,
+        "id": id,
+        **members,
+    }
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return web.Response(
+        body=msgspec.json.encode(document), status=status, content_type="application/problem+json", headers=headers
+    )
+
+
+def _of_http(error: web.HTTPException) -> web.Response:
+    known = _BY_STATUS.get(error.status, "bad_request")
+    answer = response(known)
+    if error.status == 405 and "Allow" in error.headers:
+        answer.headers["Allow"] = error.headers["Allow"]
+    return answer
+
+
+def middleware(counters: Counter[str]) -> Any:
+    """Turn everything a handler raises into a problem document; `counters` gets `problem_<id>`."""
+
+    @web.middleware
+    async def problem_details(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Problem as problem:
+            answer = response(problem.id, problem.detail, **problem.members)
+            id = problem.id
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            answer = _of_http(error)
+            id = f"http_{error.status}"
+        except ObjectStoreError as error:
+            log.warning("object_store_failed", id=error.id, detail=error.detail, path=request.path)
+            answer, id = response("store_unavailable"), "store_unavailable"
+        except SQLAlchemyError as error:
+            log.warning("database_failed", error=type(error).__name__, path=request.path)
+            answer, id = response("database_unavailable"), "database_unavailable"
+        except Exception:
+            log.exception("request_failed", method=request.method, path=request.path)
+            answer, id = response("internal"), "internal"
+        counters[f"problem_{id}"] += 1
+        return answer
+
+    return problem_details

@@ -1,0 +1,214 @@
+"""Live rooms: who is in them, who may come back, what everybody is told.
+
+Guarantees: a participant is in its room once; the newest connection wins (the older is closed with 4409); one whose
+connection is gone keeps its place and its media for the grace period. Who closes whom: the last participant leaving
+stops the recording and closes the room; a room closes its participants' connections, its recording, then its media.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import structlog
+
+from sfu.interfaces import TrackInfo
+from signaling.clock import SessionClock
+from signaling.connection import CLOSE_GOING_AWAY, CLOSE_OK, CLOSE_REPLACED, Connection
+from signaling.media import MediaRoom
+from signaling.messages import (
+    Message,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantUpdated,
+    RecordingStatus,
+    encode,
+)
+from signaling.participants import LiveParticipant, PeerMessages
+from signaling.recordings import LiveRecording
+from storage.models import Participant, Session
+
+log = structlog.get_logger()
+
+
+class RoomOwner(Protocol):
+    """What a room asks of the studio."""
+
+    def participant_gone(self, participant_id: str) -> None: ...
+
+    def recording_stopped(self, recording: LiveRecording) -> tuple[Message, asyncio.Future[None]]: ...
+
+    def room_closed(self, room: "LiveRoom") -> None: ...
+
+
+class LiveRoom:
+    def __init__(
+        self, session: Session, media: MediaRoom, clock: SessionClock, *, grace_s: float, owner: RoomOwner
+    ) -> None:
+        self.session = session
+        self.media = media
+        self.clock = clock
+        self.participants: dict[str, LiveParticipant] = {}
+        """At most `session.max_participants`."""
+        self.recording: LiveRecording | None = None
+        self.starting = asyncio.Lock()
+        """Held while a recording is being started."""
+        self.closed = False
+        self._grace_s = grace_s
+        self._owner = owner
+        self._places: dict[str, asyncio.TimerHandle] = {}
+        """Places kept for those who joined by REST and have not said hello yet."""
+
+    # --- places
+
+    @property
+    def full(self) -> bool:
+        return len(self.participants) + len(self._places) >= self.session.max_participants
+
+    @property
+    def connected(self) -> int:
+        return sum(participant.connection is not None for participant in self.participants.values())
+
+    def keep_place(self, participant_id: str) -> bool:
+        """Keep a place for the grace period; False: the room is full."""
+        if self.full:
+            return False
+        self._places[participant_id] = self._later(lambda: self._give_up_place(participant_id))
+        return True
+
+    def give_back_place(self, participant_id: str) -> None:
+        """The join came to nothing."""
+        if (timer := self._places.pop(participant_id, None)) is not None:
+            timer.cancel()
+        self.close_if_empty()
+
+    def _give_up_place(self, participant_id: str) -> None:
+        self._places.pop(participant_id, None)
+        self.close_if_empty()
+
+    # --- coming and going
+
+    def enter(self, row: Participant, connection: Connection, resume: bool) -> tuple[LiveParticipant, bool] | None:
+        """Attach a connection: the participant, and whether its peer is still the one it had. None: the room is full.
+
+        The caller sends `welcome`, then calls `greeted`.
+        """
+        participant = self.participants.get(row.id)
+        known = participant is not None
+        if participant is None:
+            if (timer := self._places.pop(row.id, None)) is not None:
+                timer.cancel()
+            elif self.full:
+                return None
+            participant = self.participants[row.id] = LiveParticipant(row)
+            if self.recording is not None:
+                self.recording.participant_seen(participant.id, participant.display_name, participant.role)
+        participant.cancel_grace()
+        if (older := participant.connection) is not None:
+            older.send(ParticipantLeft(participant_id=participant.id, reason="replaced"))
+            older.close(CLOSE_REPLACED, "replaced")
+        participant.connection = connection
+        resumed = resume and participant.peer is not None
+        if not resumed:
+            self._end_peer(participant)
+        view = participant.view()
+        news: Message = ParticipantUpdated(participant=view) if known else ParticipantJoined(participant=view)
+        self.broadcast(news, but=participant.id)
+        return participant, resumed
+
+    def greeted(self, participant: LiveParticipant, resumed: bool) -> None:
+        """`welcome` is queued: begin, or go on, with the peer connections."""
+        if resumed and participant.peer is not None:
+            participant.peer.resend_offer()
+            return
+        participant.observer = PeerMessages(participant, self)
+        participant.peer = self.media.add_peer(participant.id, participant.observer)
+        participant.peer.start_subscriptions()
+
+    def disconnected(self, participant: LiveParticipant, connection: Connection) -> None:
+        """The connection is gone; unless a newer one took over, the grace period begins."""
+        if self.closed or participant.connection is not connection:
+            return
+        participant.connection = None
+        participant.await_return(self._later(lambda: self.leave(participant, "lost")))
+        self.broadcast(ParticipantUpdated(participant=participant.view()), but=participant.id)
+
+    def leave(self, participant: LiveParticipant, reason: Literal["left", "lost"]) -> None:
+        if self.participants.get(participant.id) is not participant:
+            return
+        self._end_peer(participant)
+        participant.cancel_grace()
+        del self.participants[participant.id]
+        if participant.connection is not None:
+            participant.connection.close(CLOSE_OK, reason)
+            participant.connection = None
+        self.broadcast(ParticipantLeft(participant_id=participant.id, reason=reason))
+        self._owner.participant_gone(participant.id)
+        log.info("participant_left", session_id=self.session.id, participant_id=participant.id, reason=reason)
+        if not self.participants and self.recording is not None:
+            self.stop_recording()
+        self.close_if_empty()
+
+    def _end_peer(self, participant: LiveParticipant) -> None:
+        if participant.peer is not None:
+            self.media.remove_peer(participant.id)
+            participant.peer = None
+        if participant.observer is not None:
+            participant.observer.detach()
+            participant.observer = None
+
+    # --- what everybody is told
+
+    def broadcast(self, message: Message, but: str = "") -> None:
+        """Queue for every connected participant except `but`; encoded once, waits for nobody."""
+        text = encode(message).decode()
+        for participant in self.participants.values():
+            if participant.connection is not None and participant.id != but:
+                participant.connection.send_text(text)
+
+    def track_ended(self, track: TrackInfo) -> None:
+        if self.recording is not None:
+            self.recording.track_ended(track.track_id)
+
+    # --- recording
+
+    def begin_recording(self, recording: LiveRecording) -> None:
+        self.recording = recording
+        for participant in self.participants.values():
+            recording.participant_seen(participant.id, participant.display_name, participant.role)
+        self.media.start_recording(recording)
+        self.broadcast(RecordingStatus(recording=recording.view()))
+
+    def stop_recording(self) -> asyncio.Future[None] | None:
+        """End the running recording; the future ends when the catalog has it. None: nothing runs."""
+        recording, self.recording = self.recording, None
+        if recording is None:
+            return None
+        self.media.stop_recording()
+        news, written = self._owner.recording_stopped(recording)
+        self.broadcast(news)
+        return written
+
+    # --- the end
+
+    def close_if_empty(self) -> None:
+        if not (self.participants or self._places or self.recording or self.starting.locked()):
+            self.close()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.stop_recording()
+        for timer in self._places.values():
+            timer.cancel()
+        self._places.clear()
+        for participant in self.participants.values():
+            participant.cancel_grace()
+            if participant.connection is not None:
+                participant.connection.close(CLOSE_GOING_AWAY, "closed")
+            self._owner.participant_gone(participant.id)
+        self.media.close()
+        self._owner.room_closed(self)
+
+    def _later(self, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._grace_s, call)

@@ -1,0 +1,75 @@
+"""Everything the control plane works with, wired once by the composition root.
+
+Guarantees: `start` leaves no recording of a dead node behind; `close` ends rooms (and with them recordings), then
+writes what the catalog has not yet, then closes the journals. It starts and closes nothing that it was handed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sfu.settings import MediaSettings
+from signaling.captures import CaptureDesk
+from signaling.catalog_queue import CatalogQueue
+from signaling.clock import Clock
+from signaling.live import LiveRooms
+from signaling.media import MediaServer
+from signaling.origins import Origins
+from signaling.recording_log import Spool
+from signaling.recordings import RecordingDesk
+from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings
+from storage.catalog import Catalog
+from storage.objects import ObjectStore
+from storage.settings import ObjectStoreSettings
+
+WEB_FOLDER = Path(__file__).resolve().parents[1] / "web"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioSettings:
+    http: HttpSettings = HttpSettings()
+    operators: OperatorsSettings = OperatorsSettings()
+    session: SessionSettings = SessionSettings()
+    media: MediaSettings = MediaSettings()
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
+
+
+@dataclass(kw_only=True)
+class Studio:
+    catalog: Catalog
+    store: ObjectStore
+    sfu: MediaServer
+    spool_writer: Spool
+    settings: StudioSettings
+    clock: Clock
+    web_folder: Path = WEB_FOLDER
+    counters: Counter[str] = field(default_factory=Counter)
+    """Events of the control plane since the start, by name; names are ours, so their number is bounded."""
+
+    def __post_init__(self) -> None:
+        self.origins = Origins(self.settings.http)
+        self.queue = CatalogQueue(self.counters)
+        self.recordings = RecordingDesk(self.catalog, self.queue, self.spool_writer, self.clock, self.counters)
+        self.rooms = LiveRooms(
+            self.sfu,
+            self.catalog,
+            self.queue,
+            self.recordings,
+            self.settings.session,
+            self.clock,
+            self.counters,
+        )
+        self.captures = CaptureDesk(self.catalog, self.store, self.recordings, self.counters)
+
+    async def start(self) -> None:
+        self.queue.start()
+        await self.recordings.recover()
+
+    def close_rooms(self) -> None:
+        """Let nobody in any more and say goodbye to everybody; connections end on their own."""
+        self.rooms.close()
+
+    async def close(self) -> None:
+        self.close_rooms()
+        await self.queue.close()
+        self.recordings.close()
