@@ -118,6 +118,17 @@ class RoomPage:
             for wall_ms, timestamp, type, size in frames
         ]
 
+    async def participant_id(self) -> str:
+        id: str = await self.page.evaluate("__probe.participantId")
+        return id
+
+    async def sends_for(self, media_s: float) -> None:
+        """Its microphone sent this much sound from now on: the way to let media flow without watching a clock."""
+        packets = round(media_s * 50)
+        count = "__probe.sent.filter((s) => s.kind === 'audio').reduce((sum, s) => sum + s.frames.length, 0)"
+        before = await self.page.evaluate(count)
+        await self.until(f"(wanted) => {count} >= wanted", before + packets)
+
     async def start_recording(self) -> None:
         await self.page.get_by_role("button", name="Start recording").click()
         await self.page.get_by_role("button", name="Stop recording").wait_for()

@@ -2,13 +2,13 @@
  * Injected into every page under test before its own scripts; watches, never changes what the page does.
  *
  * `window.__probe.connections`: every peer connection. `.sent`: per sender of a publishing transceiver, what its encoder
- * handed to RTP, frame by frame. `.sessionOffset`: session clock minus wall clock of the page, in ms.
+ * handed to RTP, frame by frame. `.sessionOffset`: session clock minus wall clock of the page, in ms. `.participantId`: as in `welcome`.
  */
 (() => {
   if (window.__probe) return;
   const WORKER = '/static/__probe_worker.js';
   const now = () => performance.timeOrigin + performance.now();
-  const probe = { connections: [], sent: [], sessionOffset: null, errors: [], worker: null };
+  const probe = { connections: [], sent: [], sessionOffset: null, participantId: '', errors: [], worker: null };
   window.__probe = probe;
 
   window.addEventListener('error', (event) => probe.errors.push(String(event.message)));
@@ -48,6 +48,7 @@
       this.addEventListener('message', (event) => {
         const message = JSON.parse(event.data);
         if (message.type !== 'welcome' && message.type !== 'clock') return;
+        if (message.type === 'welcome') probe.participantId = message.participant_id;
         const offset = message.session_ms - now();
         if (probe.sessionOffset === null || offset > probe.sessionOffset) probe.sessionOffset = offset;
       });

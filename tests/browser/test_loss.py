@@ -1,0 +1,94 @@
+"""With 5 % of all SRTP lost on the way in, before decryption and by seed, the server files still lack nothing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support import counter
+from tests.support.chromium import chromium
+from tests.support.evidence import Evidence, collect, witness
+from tests.support.proxy import Counters, ImpairmentProxy
+from tests.support.studio import start_studio
+
+LOSS = 0.05
+SEED = 20
+RECORDED_S = 8.0
+PEOPLE = ("Ann", "Bob")
+
+
+async def meeting(folder: Path) -> tuple[Evidence, Counters]:
+    with ImpairmentProxy(loss=LOSS, seed=SEED) as proxy:
+        overrides = {"media": {"advertise": [f"127.0.0.1:{proxy.port}"]}}
+        async with start_studio(folder / "studio", overrides) as studio, chromium() as rooms:
+            proxy.upstream = ("127.0.0.1", studio.media_port)
+            session = await studio.create_session("A bad line")
+            ann = await rooms.join(session["host_url"], "Ann")
+            bob = await rooms.join(session["guest_url"], "Bob")
+            for room in (ann, bob):
+                await room.plays(1)
+            await ann.start_recording()
+            await ann.sends_for(RECORDED_S)
+            await ann.stop_recording()
+            people = [await witness(room) for room in (ann, bob)]
+            (recording,) = await studio.api.recordings(session["session_id"], session["host_secret"])
+            evidence = await collect(
+                studio, session, recording["recording_id"], people, folder, local_copies=len(people)
+            )
+    return evidence, proxy.counters
+
+
+@pytest.fixture(scope="module")
+def lossy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Counters]:
+    return asyncio.run(meeting(tmp_path_factory.mktemp("loss")))
+
+
+@pytest.fixture
+def evidence(lossy: tuple[Evidence, Counters]) -> Evidence:
+    return lossy[0]
+
+
+def test_about_a_twentieth_of_the_packets_was_really_lost(lossy: tuple[Evidence, Counters]) -> None:
+    counters = lossy[1]
+    assert counters.media_in > 2000
+    assert 0.03 < counters.dropped_in / counters.media_in < 0.07
+    assert counters.refused == 0
+
+
+def test_browsers_retransmitted_sound_and_pictures(evidence: Evidence) -> None:
+    for person in evidence.people.values():
+        for report in person.stats:
+            if report["type"] == "outbound-rtp":
+                assert report["retransmittedPacketsSent"] > 0, report
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_server_file_misses_no_packet_of_sound(evidence: Evidence, name: str) -> None:
+    file = evidence.server(name, "microphone")
+    found = evidence.match(name, "audio")
+    assert (found.missing, found.extra) == ((), ())
+    assert file.segment["gaps"] == []
+    assert file.report.sound
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_server_file_misses_no_frame_that_was_sent(evidence: Evidence, name: str) -> None:
+    file = evidence.server(name, "camera")
+    found = evidence.match(name, "video")
+    assert (found.missing, found.extra) == ((), ())
+    assert file.segment["gaps"] == []
+    assert file.report.sound
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_every_frame_of_the_server_file_is_readable(evidence: Evidence, name: str) -> None:
+    readings = counter.read_file(evidence.server(name, "camera").path)
+    assert len(readings) > 100
+    assert [reading.time_s for reading in readings if reading.number is None] == []
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_server_files_cover_the_recording_but_for_a_second_at_each_end(evidence: Evidence, name: str) -> None:
+    for file in evidence.of(name, "server"):
+        assert file.start_s <= evidence.started_s + 1
+        assert file.end_s >= evidence.stopped_s - 1

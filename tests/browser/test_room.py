@@ -1,0 +1,189 @@
+"""Two people talk, a third comes later, and everything each of them said is there twice, complete and on time.
+
+One meeting is held for the whole module; the tests read its evidence.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support import counter, media
+from tests.support.chromium import chromium
+from tests.support.evidence import Evidence, File, collect, witness
+from tests.support.studio import start_studio
+
+TOGETHER_S = 4.0
+"""Recorded with two, then again as long with three."""
+PEOPLE = ("Ann", "Bob", "Cid")
+FILES = [(name, copy) for name in PEOPLE for copy in ("server", "local")]
+CODECS = {"vp8": "vp8", "opus": "opus"}
+
+
+async def meeting(folder: Path) -> Evidence:
+    async with start_studio(folder / "studio") as studio, chromium() as rooms:
+        session = await studio.create_session("Two of us")
+        ann = await rooms.join(session["host_url"], "Ann")
+        bob = await rooms.join(session["guest_url"], "Bob")
+        seen: dict[str, list[int | None]] = {}
+        for room in (ann, bob):
+            await room.plays(1)
+            await room.hears(1)
+        await ann.start_recording()
+        await ann.sends_for(TOGETHER_S / 2)
+        for room in (ann, bob):
+            seen[room.name] = await room.numbers()
+        await ann.sends_for(TOGETHER_S / 2)
+        cid = await rooms.join(session["guest_url"], "Cid")
+        await cid.plays(2)
+        await ann.plays(2)
+        await cid.sends_for(TOGETHER_S)
+        for room in (ann, bob, cid):
+            seen[room.name] += await room.numbers()
+            seen.setdefault(room.name, [])
+        await ann.stop_recording()
+        people = [await witness(room) for room in (ann, bob, cid)]
+        for person in people:
+            person.notes["numbers"] = seen[person.name]
+        (recording,) = await studio.api.recordings(session["session_id"], session["host_secret"])
+        return await collect(studio, session, recording["recording_id"], people, folder, local_copies=len(people))
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return asyncio.run(meeting(tmp_path_factory.mktemp("room")))
+
+
+@pytest.mark.parametrize("name", ["Ann", "Bob"])
+def test_each_decodes_the_video_of_the_other(evidence: Evidence, name: str) -> None:
+    decoded = [s for s in evidence.people[name].stats if s["type"] == "inbound-rtp" and s["kind"] == "video"]
+    assert [report["framesDecoded"] > 100 for report in decoded] == [True, True]
+    assert all((report["frameWidth"], report["frameHeight"]) == (640, 360) for report in decoded)
+
+
+@pytest.mark.parametrize("name", ["Ann", "Bob"])
+def test_each_hears_the_others(evidence: Evidence, name: str) -> None:
+    heard = [s for s in evidence.people[name].stats if s["type"] == "inbound-rtp" and s["kind"] == "audio"]
+    assert [report["totalAudioEnergy"] > 0 for report in heard] == [True, True]
+    assert all(report["packetsLost"] == 0 for report in heard)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_frame_number_is_readable_in_what_each_sees(evidence: Evidence, name: str) -> None:
+    numbers = evidence.people[name].notes["numbers"]
+    assert len(numbers) >= 2
+    assert None not in numbers
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_no_page_reported_an_error_or_a_violated_policy(evidence: Evidence, name: str) -> None:
+    assert evidence.people[name].errors == []
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_everybody_is_in_the_manifest_with_one_microphone_and_one_camera(evidence: Evidence, name: str) -> None:
+    assert name in [person["display_name"] for person in evidence.manifest["participants"]]
+    assert sorted(file.take["kind"] for file in evidence.of(name, "server")) == ["camera", "microphone"]
+    assert len(evidence.of(name, "local")) == 1
+
+
+@pytest.mark.parametrize(("name", "copy"), FILES)
+def test_every_file_opens_and_decodes_without_an_error(evidence: Evidence, name: str, copy: str) -> None:
+    for file in evidence.of(name, copy):
+        assert file.report.sound, (file.name, file.report)
+
+
+@pytest.mark.parametrize(("name", "copy"), FILES)
+def test_every_file_is_what_the_manifest_says(evidence: Evidence, name: str, copy: str) -> None:
+    for file in evidence.of(name, copy):
+        assert file.sha256 == file.segment["sha256"]
+        assert file.path.stat().st_size == file.segment["size_bytes"]
+        assert [stream.codec for stream in file.report.streams] == file.segment["codec"].split(",")
+        assert file.report.duration_s == pytest.approx(file.segment["duration_ns"] / 1e9, abs=0.1), file.name
+
+
+def test_server_files_are_webm_with_vp8_or_opus(evidence: Evidence) -> None:
+    for name in PEOPLE:
+        assert evidence.server(name, "camera").segment["codec"] == "vp8"
+        assert evidence.server(name, "microphone").segment["codec"] == "opus"
+        assert evidence.server(name, "microphone").report.stream("audio").channels in (1, 2)
+
+
+@pytest.mark.parametrize(("name", "copy"), [(name, copy) for name, copy in FILES if name != "Cid"])
+def test_files_cover_the_recording_but_for_a_second_at_each_end(evidence: Evidence, name: str, copy: str) -> None:
+    for file in evidence.of(name, copy):
+        assert evidence.started_s - 0.1 <= file.start_s <= evidence.started_s + 1, describe(evidence, file)
+        assert evidence.stopped_s - 1 <= file.end_s <= evidence.stopped_s + 1, describe(evidence, file)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_duration_is_that_of_the_media(evidence: Evidence, name: str) -> None:
+    for file in evidence.of(name, "server"):
+        (stream,) = file.report.streams
+        assert stream.span_s == pytest.approx(file.segment["duration_ns"] / 1e9, abs=0.1), file.name
+    sound = evidence.server(name, "microphone").report.stream("audio")
+    assert sound.samples / sound.sample_rate_hz == pytest.approx(sound.span_s, abs=0.1)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_server_file_has_every_frame_that_was_sent_and_no_other(evidence: Evidence, name: str) -> None:
+    found = evidence.match(name, "video")
+    assert (found.missing, found.extra) == ((), ())
+    assert evidence.people[name].sent["video"][found.first].is_key
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_server_file_has_every_packet_of_sound_that_was_sent_and_no_other(evidence: Evidence, name: str) -> None:
+    found = evidence.match(name, "audio")
+    assert (found.missing, found.extra) == ((), ())
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_what_the_encoder_made_is_what_getstats_says_was_sent(evidence: Evidence, name: str) -> None:
+    person = evidence.people[name]
+    (report,) = [s for s in person.stats if s["type"] == "outbound-rtp" and s["kind"] == "video"]
+    assert abs(report["framesSent"] - len(person.sent["video"])) <= 2
+    assert report["framesEncoded"] - report["framesSent"] <= 2
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_every_frame_of_the_server_file_is_readable_and_runs_with_time(evidence: Evidence, name: str) -> None:
+    readings = counter.read_file(evidence.server(name, "camera").path)
+    assert len(readings) == evidence.server(name, "camera").report.stream("video").packets
+    assert [reading.time_s for reading in readings if reading.number is None] == []
+    along = 0
+    for before, after, step in zip(readings, readings[1:], counter.steps(readings), strict=False):
+        along += step
+        expected = (after.time_s - readings[0].time_s) * media.FPS
+        assert abs(along - expected) < 4, (before, after)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_local_copy_shows_the_same_source_at_full_size(evidence: Evidence, name: str) -> None:
+    (file,) = evidence.of(name, "local")
+    readings = counter.read_file(file.path)
+    assert set(file.report.stream("video").sizes) == {(640, 360)}
+    assert len(readings) > 0.5 * media.FPS * file.report.stream("video").span_s
+    assert [reading.time_s for reading in readings if reading.number is None] == []
+    assert file.report.stream("audio").samples > 0
+
+
+@pytest.mark.parametrize("media_kind", ["audio", "video"])
+def test_who_joins_later_has_files_that_begin_when_the_page_first_sent(evidence: Evidence, media_kind: str) -> None:
+    file = evidence.server("Cid", "camera" if media_kind == "video" else "microphone")
+    first_sent = evidence.people["Cid"].sent[media_kind][0]
+    assert file.start_s == pytest.approx(first_sent.session_s, abs=0.1)
+    assert evidence.match("Cid", media_kind).first == 0
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_no_server_file_has_a_gap(evidence: Evidence, name: str) -> None:
+    for file in evidence.of(name, "server"):
+        assert file.segment["gaps"] == [], file.name
+
+
+def describe(evidence: Evidence, file: File) -> str:
+    return (
+        f"{file.name}: {file.start_s:.3f} to {file.end_s:.3f} s, "
+        f"recording {evidence.started_s:.3f} to {evidence.stopped_s:.3f} s"
+    )
