@@ -238,6 +238,7 @@ class RawPeer:
             transport = self.subscribing = RawTransport()
             transport.listener, transport.on_activity = self.listener, self._changed.set
             transport.mid_extension = max((media.extension(sdp.MID) for media in offered.media), default=0)
+        transport.mids.update({ssrc: media.mid for media in offered.media for ssrc in media.ssrcs()})
         self.subscribed = {track["mid"]: track for track in message["subscribed"]}
         await self.tell(
             "webrtc_answer",

@@ -90,6 +90,8 @@ class RawTransport:
         self.listener: PacketListener | None = None
         """Given to every new stream; None: count without decrypting."""
         self.mid_extension = 0
+        self.mids: dict[int, str] = {}
+        """SSRC -> mid, as a description told (a=ssrc)."""
         self.on_rtcp: Callable[[bytes], None] = lambda _compound: None
         self.on_activity: Callable[[], None] = lambda: None
         self.counters: Counter[str] = Counter()
@@ -224,7 +226,8 @@ class RawTransport:
         stream = self.streams.get(ssrc)
         if stream is None:
             stream = self.streams[ssrc] = Incoming(ssrc, sequence, self.listener)
-            stream.mid = extension(packet, self.mid_extension).decode() if self.mid_extension else ""
+            told = extension(packet, self.mid_extension).decode() if self.mid_extension else ""
+            stream.mid = told or self.mids.get(ssrc, "")
         top = stream.highest
         index = top + ((sequence - top + 0x8000) & 0xFFFF) - 0x8000
         if index > top:
