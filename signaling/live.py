@@ -85,6 +85,7 @@ class LiveRooms:
 
     def room_closed(self, room: LiveRoom) -> None:
         del self.live[room.session.id]
+        self._media.close_room(room.session.id)
         self._desk.close_session(room.session.id)
         self._counters["rooms_closed"] += 1
         log.info("room_closed", session_id=room.session.id)

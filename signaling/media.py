@@ -39,15 +39,14 @@ class MediaRoom(Protocol):
 
     def tracks(self) -> list[TrackInfo]: ...
 
-    def stats(self, now: float, /) -> dict[str, Any]: ...
-
-    def close(self) -> None: ...
-
 
 class MediaServer(Protocol):
-    @property
-    def rooms(self) -> Mapping[str, MediaRoom]: ...
-
     def open_room(self, room_id: str, /) -> MediaRoom: ...
+
+    def close_room(self, room_id: str, /) -> None:
+        """Its peers are removed and their taps ended."""
+
+    def stats(self, room_id: str, /) -> dict[str, Any] | None:
+        """See `sfu.stats`; None: no such room."""
 
     def counters(self) -> Mapping[str, int]: ...

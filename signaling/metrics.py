@@ -5,13 +5,11 @@ Figures are summed over rooms and participants, so the number of series does not
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from signaling.clock import NS_PER_S
 from signaling.studio import Studio
 
 SPOOL_GAUGES = frozenset({"bytes_queued", "journals_open", "oldest_unsynced_s"})
@@ -41,13 +39,13 @@ class StudioCollector(Collector):
         yield from self._spool()
 
     def _media(self) -> Iterator[Metric]:
-        now = self._studio.clock.monotonic_ns() / NS_PER_S
         received = sent = 0.0
-        for room in self._studio.rooms.live.values():
-            for participant in _each(room.media.stats(now).get("participants")):
-                for track in _each(participant.get("tracks")):
-                    received += sum(encoding.get("bitrate_bps", 0) for encoding in _each(track.get("encodings")))
-                sent += sum(one.get("bitrate_bps", 0) for one in _each(participant.get("subscriptions")))
+        for room_id in self._studio.rooms.live:
+            stats = self._studio.sfu.stats(room_id) or {"participants": []}
+            for participant in stats["participants"]:
+                for track in participant["tracks"]:
+                    received += sum(encoding["bitrate_bps"] for encoding in track["encodings"])
+                sent += sum(subscription["bitrate_bps"] for subscription in participant["subscriptions"])
         yield _gauge("received_bps", "Media received from participants", received)
         yield _gauge("sent_bps", "Media sent to participants", sent)
 
@@ -70,8 +68,3 @@ def _events(name: str, help: str, counts: Mapping[str, int]) -> Metric:
     for event, count in sorted(counts.items()):
         family.add_metric([event], count)
     return family
-
-
-def _each(value: Any) -> list[dict[str, Any]]:
-    """Members of a list, or values of an object by id."""
-    return list(value.values() if isinstance(value, Mapping) else value or [])

@@ -1,7 +1,7 @@
 """The operators' listener: rooms, their statistics, Prometheus metrics, health.
 
-It asks for no authentication, so it listens on loopback unless told otherwise, and shows ids, figures and states: no
-names, addresses of people, or secrets.
+It asks for no authentication, so it listens on loopback unless told otherwise. It shows ids, figures, states and the
+addresses that media come from; never names or secrets.
 """
 
 from typing import Any
@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from signaling import problems
-from signaling.clock import NS_PER_S
 from signaling.metrics import StudioCollector
 from signaling.problems import Problem
 from signaling.studio import Studio
@@ -53,10 +52,9 @@ class OperatorsApi:
 
     async def stats(self, request: web.Request) -> web.Response:
         id = request.match_info["room_id"]
-        if (room := self._studio.rooms.get(id)) is None:
+        if self._studio.rooms.get(id) is None:
             raise Problem("unknown_session")
-        now = self._studio.clock.monotonic_ns() / NS_PER_S
-        return _json(self._room(id) | {"media": room.media.stats(now)})
+        return _json(self._room(id) | {"media": self._studio.sfu.stats(id)})
 
     def _room(self, id: str) -> dict[str, Any]:
         room = self._studio.rooms.live[id]

@@ -37,7 +37,8 @@ class RoomOwner(Protocol):
 
     def recording_stopped(self, recording: LiveRecording) -> tuple[Message, asyncio.Future[None]]: ...
 
-    def room_closed(self, room: "LiveRoom") -> None: ...
+    def room_closed(self, room: "LiveRoom") -> None:
+        """Its media end here."""
 
 
 class LiveRoom:
@@ -207,7 +208,6 @@ class LiveRoom:
             if participant.connection is not None:
                 participant.connection.close(CLOSE_GOING_AWAY, "closed")
             self._owner.participant_gone(participant.id)
-        self.media.close()
         self._owner.room_closed(self)
 
     def _later(self, call: Callable[[], None]) -> asyncio.TimerHandle:
