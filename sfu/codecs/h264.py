@@ -5,7 +5,6 @@ bytes; the parsers raise only PayloadError, the tests never raise.
 """
 
 import base64
-import binascii
 from collections.abc import Iterator, Sequence
 
 from sfu.codecs.bits import BitReader
@@ -91,17 +90,19 @@ def _aggregated(payload: bytes) -> Iterator[bytes]:
         at += 2 + size
 
 
-def parameter_sets(fmtp: str) -> bytes:
-    """SPS and PPS of `sprop-parameter-sets` (RFC 6184 8.1) as Annex B; empty without usable ones."""
+def parameter_sets(fmtp: str) -> CodedFrame | None:
+    """`sprop-parameter-sets` (RFC 6184 8.1) as Annex B, with the size they state; None without usable ones."""
     for item in fmtp.split(";"):
         name, _, value = item.strip().partition("=")
-        if name == "sprop-parameter-sets":
-            try:
-                units = [base64.b64decode(unit, validate=True) for unit in value.split(",")[:MAX_PARAMETER_SETS]]
-            except (binascii.Error, ValueError):
-                return b""
-            return b"".join(START_CODE + unit for unit in units if unit)
-    return b""
+        if name != "sprop-parameter-sets":
+            continue
+        try:
+            units = [base64.b64decode(unit, validate=True) for unit in value.split(",")[:MAX_PARAMETER_SETS]]
+            sets = [unit for unit in units if unit and unit[0] & 31 == SPS]
+            return CodedFrame(b"".join(START_CODE + unit for unit in units if unit), False, sps_size(sets[0]))
+        except (ValueError, IndexError):
+            return None
+    return None
 
 
 def sps_size(sps: bytes) -> tuple[int, int]:

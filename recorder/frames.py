@@ -1,0 +1,174 @@
+"""Ordered packets of one stream into whole frames that a decoder can take from the first to the last.
+
+A frame is given out only when all its packets are there and nothing it may refer to is missing: after a loss video
+waits for a key frame, unless the picture ids on both sides show that no picture is missing. Audio packets are frames.
+Every packet is in a frame that was given out or in one of the counters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from recorder.journal import JournalPacket
+from recorder.reorder import Missing, Ordered
+from sfu.codecs import CodedFrame, PayloadError, av1, h264, keyframe, opus, vp8, vp9
+
+MAX_FRAME_PACKETS = 4_096
+"""5 MB; a frame of more is dropped."""
+
+_JOIN: dict[str, Callable[[Sequence[bytes]], CodedFrame]] = {
+    "vp8": vp8.frame,
+    "vp9": vp9.frame,
+    "h264": h264.frame,
+    "av1": av1.frame,
+}
+_PICTURE_ID: dict[str, Callable[[bytes], tuple[int, int] | None]] = {"vp8": vp8.picture_id, "vp9": vp9.picture_id}
+
+
+class MediaFrame(NamedTuple):
+    timestamp: int
+    """RTP, 32 bits."""
+    arrival_ns: int
+    """Of its first packet, on the journal's clock."""
+    on_time: bool
+    """`arrival_ns` says something about the capture time: that packet was not repaired."""
+    data: bytes
+    key: bool
+    size: tuple[int, int] | None
+    duration_ticks: int
+    """Of audio; 0: not known."""
+    packets: int
+    after_loss: bool
+    """Something between the frame before and this one is missing."""
+
+
+class FrameAssembler:
+    """One stream. `fmtp`: of the negotiated format, for H264 parameter sets that are not in the stream."""
+
+    def __init__(self, codec: str, fmtp: str = "") -> None:
+        self.incomplete = 0
+        """Packets of frames that miss a packet."""
+        self.awaiting_key = 0
+        """Packets of whole frames that refer to something missing, or came before the first key frame."""
+        self.malformed = 0
+        self.empty = 0
+        """Packets without a payload: padding that was sent to probe the network."""
+        self._join = _JOIN.get(codec)
+        self._begins_key = keyframe(codec)
+        self._picture_id = _PICTURE_ID.get(codec)
+        self._parameter_sets = h264.parameter_sets(fmtp) if codec == "h264" else None
+        self._needs_sets = codec == "h264"
+        self._needs_key = True
+        self._gap = True
+        """Packets may be missing between the last one and the next."""
+        self._after_loss = False
+        self._group: list[JournalPacket] = []
+        self._group_on_time = False
+        self._group_whole = True
+        self._last_picture: tuple[int, int] | None = None
+
+    def push(self, ordered: Ordered) -> list[MediaFrame]:
+        if isinstance(ordered, Missing):
+            self._gap = True
+            return []
+        packet, on_time = ordered
+        if not packet.payload:
+            self.empty += 1
+            return []
+        if self._join is None:
+            return self._audio(packet, on_time)
+        out = []
+        if self._group and packet.timestamp != self._group[0].timestamp:
+            # The frame's last packet carries no marker, or is missing.
+            out = self._close(whole=not self._gap)
+        if not self._group:
+            self._group_on_time = on_time
+            self._group_whole = not self._gap or self._begins_anew(packet)
+        elif self._gap or len(self._group) >= MAX_FRAME_PACKETS:
+            self._group_whole = False
+        self._gap = False
+        if len(self._group) < MAX_FRAME_PACKETS:
+            self._group.append(packet)
+        else:
+            self.incomplete += 1
+        if packet.marker:
+            out += self._close(whole=True)
+        return out
+
+    def flush(self) -> list[MediaFrame]:
+        """Nothing will come. A frame without its marker may miss packets, so it is not given out."""
+        return self._close(whole=False) if self._group else []
+
+    def _audio(self, packet: JournalPacket, on_time: bool) -> list[MediaFrame]:
+        try:
+            duration = opus.duration_ticks(packet.payload)
+        except PayloadError:
+            self.malformed += 1
+            self._after_loss = True
+            return []
+        after_loss = self._after_loss or self._gap
+        self._after_loss = self._gap = False
+        return [
+            MediaFrame(
+                packet.timestamp, packet.arrival_ns, on_time, packet.payload, True, None, duration, 1, after_loss
+            )
+        ]
+
+    def _begins_anew(self, packet: JournalPacket) -> bool:
+        """After missing packets: can what begins with this packet be decoded all the same?"""
+        if self._begins_key(packet.payload):
+            self._after_loss = True
+            return True
+        if self._picture_id is None or self._last_picture is None:
+            return False
+        try:
+            picture = self._picture_id(packet.payload)
+        except PayloadError:
+            return False
+        last, modulus = self._last_picture
+        return picture == ((last + 1) % modulus, modulus)
+
+    def _close(self, whole: bool) -> list[MediaFrame]:
+        group, self._group = self._group, []
+        if not (whole and self._group_whole):
+            self._lose()
+            self.incomplete += len(group)
+            return []
+        assert self._join is not None
+        payloads = [packet.payload for packet in group]
+        try:
+            data, key, size = self._join(payloads)
+            self._last_picture = self._picture_id(payloads[0]) if self._picture_id else None
+        except PayloadError:
+            self._lose()
+            self.malformed += len(group)
+            return []
+        if key and self._needs_sets and size is None:
+            if self._parameter_sets is None:
+                key = False
+            else:
+                data, size = self._parameter_sets.data + data, self._parameter_sets.size
+        if self._needs_key and not key:
+            self._after_loss = True
+            self.awaiting_key += len(group)
+            return []
+        if key:
+            self._needs_key = self._needs_sets = False
+        after_loss, self._after_loss = self._after_loss, False
+        first = group[0]
+        return [
+            MediaFrame(
+                first.timestamp,
+                first.arrival_ns,
+                self._group_on_time,
+                data,
+                key,
+                size,
+                0,
+                len(group),
+                after_loss,
+            )
+        ]
+
+    def _lose(self) -> None:
+        self._needs_key = self._after_loss = True
+        self._last_picture = None

@@ -1,0 +1,136 @@
+"""The manifest (version 0): what a recording consists of, as JSON beside its files.
+
+Times are int64 nanoseconds on the session clock. Fields are added, never changed, within a version.
+"""
+
+import msgspec
+
+MANIFEST_VERSION = 0
+CONTENT_TYPE = "application/json"
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Where the source has nothing. In an audio file it is filled with concealment, in a video file left empty."""
+
+    at_ns: int
+    duration_ns: int
+    reason: str
+    """`lost`: packets never came. `paused`: nothing was sent. `clock`: the sender's RTP clock had stopped."""
+
+
+class ClockCorrection(msgspec.Struct, frozen=True):
+    """The sender's RTP clock and the session clock disagreed (`recorder.timeline`)."""
+
+    at_ns: int
+    measured_ns: int
+    applied_ns: int
+
+
+class PacketCounts(msgspec.Struct, kw_only=True):
+    """received = written + every other field up to `overlapping`: no packet is unaccounted for."""
+
+    received: int = 0
+    """In the journal."""
+    written: int = 0
+    """Whose frames are in the file."""
+    duplicate: int = 0
+    late: int = 0
+    """Came after its place was given up."""
+    stray: int = 0
+    """Sequence number or timestamp far from all others."""
+    empty: int = 0
+    """Padding without payload."""
+    malformed: int = 0
+    incomplete: int = 0
+    """Of frames that miss a packet."""
+    awaiting_key: int = 0
+    """Of frames that refer to what is missing, or came before the first key frame."""
+    overlapping: int = 0
+    """Of frames that do not lie behind the frame before."""
+    lost: int = 0
+    """Sequence numbers that never came, or late."""
+    dropped: int = 0
+    """The node had no room for it: its disk hung."""
+    concealed: int = 0
+    """Concealment packets in the file."""
+
+
+class Segment(msgspec.Struct, kw_only=True):
+    """One uninterrupted file of a take."""
+
+    segment_id: str
+    copy: str
+    """`server` or `local`."""
+    state: str
+    """`stored`; `capturing` or `finishing`: not there yet; `failed`: see `problem`."""
+    codec: str = ""
+    content_type: str = ""
+    object_key: str = ""
+    file_name: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+    start_ns: int = 0
+    """First sample."""
+    start_bound_ns: int = 0
+    """Error bound of `start_ns`, +-."""
+    duration_ns: int = 0
+    """To the end of the last audio frame, or to the beginning of the last video frame."""
+    gaps: list[Gap] = []
+    gaps_omitted: int = 0
+    """Beyond the cap on `gaps`."""
+    corrections: list[ClockCorrection] = []
+    packets: PacketCounts | None = None
+    """None for a local copy."""
+    torn: bool = False
+    """The node stopped without ending the journal: what it had not yet written is missing at the end."""
+    problem: str = ""
+
+
+class Take(msgspec.Struct, kw_only=True):
+    """One source slot of one participant."""
+
+    take_id: str
+    participant_id: str
+    kind: str
+    slot: int
+    segments: list[Segment] = []
+
+
+class Participant(msgspec.Struct, kw_only=True):
+    participant_id: str
+    display_name: str
+    role: str
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    manifest_version: int = MANIFEST_VERSION
+    session_id: str
+    recording_id: str
+    title: str
+    started_ns: int
+    stopped_ns: int | None
+    participants: list[Participant] = []
+    takes: list[Take] = []
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Readable JSON; the same manifest always gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+decode = msgspec.json.Decoder(Manifest).decode
+encode_segment = msgspec.json.Encoder().encode
+decode_segment = msgspec.json.Decoder(Segment).decode
+
+
+def recording_prefix(session_id: str, recording_id: str) -> str:
+    return f"sessions/{session_id}/recordings/{recording_id}"
+
+
+def manifest_key(session_id: str, recording_id: str) -> str:
+    return f"{recording_prefix(session_id, recording_id)}/manifest.json"
+
+
+def file_key(session_id: str, recording_id: str, copy: str, file_name: str) -> str:
+    """`file_name`: segment id and extension."""
+    return f"{recording_prefix(session_id, recording_id)}/{copy}/{file_name}"

@@ -1,0 +1,51 @@
+"""A stream copy of a whole file that gives it what a live recording lacks: a duration and cues, in front.
+
+The same input always gives the same bytes.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+WEBM_CODECS = frozenset(("vp8", "vp9", "av1", "opus", "vorbis"))
+
+
+class RemuxedFile(NamedTuple):
+    codecs: tuple[str, ...]
+    """Of its streams, video first."""
+    duration_ns: int
+    """From the first sample of the earliest stream to the end of the last."""
+    packets: int
+
+
+def stream_codecs(path: Path) -> tuple[str, ...]:
+    """Codec names of the audio and video streams, video first. Raises av.FFmpegError for what is no media file."""
+    with av.open(str(path)) as source:
+        return tuple(stream.codec_context.name for stream in (*source.streams.video, *source.streams.audio))
+
+
+def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile:
+    """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError."""
+    options = {"cues_to_front": "1", "fflags": "+bitexact"}
+    packets = 0
+    first: float | None = None
+    last = 0.0
+    with (
+        av.open(str(source_path)) as source,
+        av.open(str(target_path), "w", format=format_name, options=options) as target,
+    ):
+        streams = (*source.streams.video, *source.streams.audio)
+        outputs = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in streams}
+        codecs = tuple(stream.codec_context.name for stream in streams)
+        for packet in source.demux(*streams):
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            begin = float(packet.pts * packet.time_base)
+            end = begin + float((packet.duration or 0) * packet.time_base)
+            first = begin if first is None else min(first, begin)
+            last = max(last, end)
+            packet.stream = outputs[packet.stream.index]
+            target.mux(packet)
+            packets += 1
+    return RemuxedFile(codecs, round((last - (first or 0.0)) * 1e9), packets)

@@ -1,0 +1,156 @@
+"""Frames of one stream onto the session clock.
+
+Session time follows the sender's RTP clock from an anchor, never each packet's arrival: nothing is stretched. The
+anchor is the smallest (arrival - RTP time) of the first second, so the first sample is placed where it would have
+arrived without queueing. RTP clocks stop and jump (a browser stops its audio clock in `replaceTrack(null)`), networks
+stall: when a frame's arrival and its session time disagree by more than LIMIT_NS, the following second decides. If
+some frame in it agrees again, it was the network and nothing moves; if none does, it was the clock, and the anchor
+moves by the smallest disagreement, never back into what was already placed. Every move is kept as a `Correction`.
+
+Waiting is by the journal's clock, so the same journal always gives the same placing. RTCP sender reports and one-way
+delay are not used yet: the error bound is START_BOUND_NS.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from recorder.frames import MediaFrame
+
+WINDOW_NS = 1_000_000_000
+LIMIT_NS = 250_000_000
+"""Well above jitter and pacing of key frames, below what a listener would call out of sync for long."""
+START_BOUND_NS = 50_000_000
+"""One-way delay and the sender's pipeline, which the arrival time includes."""
+
+
+class Placed(NamedTuple):
+    frame: MediaFrame
+    position: int
+    """Session time in ticks of the stream's RTP clock."""
+    moved: bool
+    """The clock was corrected just before this frame."""
+
+
+class Correction(NamedTuple):
+    """In nanoseconds on the session clock."""
+
+    at_ns: int
+    measured_ns: int
+    """How much later frames arrived than the RTP clock said."""
+    applied_ns: int
+
+
+class Timeline:
+    def __init__(self, clock_rate_hz: int, zero_ns: int, quantum_ticks: int = 1) -> None:
+        """`zero_ns`: the session clock's zero on the journal's clock. Corrections are multiples of `quantum_ticks`."""
+        self.corrections: list[Correction] = []
+        self.stray = 0
+        """Packets of frames with a timestamp ahead of its time, alone among frames that were not."""
+        self.overlapping = 0
+        """Packets of frames that do not lie behind the frame before."""
+        self._rate = clock_rate_hz
+        self._zero_ns = zero_ns
+        self._quantum = quantum_ticks
+        self._limit = LIMIT_NS * clock_rate_hz // 1_000_000_000
+        self._now_ns: int | None = None
+        self._timestamp: int | None = None
+        self._unwrapped = 0
+        self._offset: int | None = None
+        """Session ticks = unwrapped timestamp + offset."""
+        self._expected = 0
+        """How much later than their session time frames arrive, for want of a correction that could be applied."""
+        self._end: int | None = None
+        """First session tick behind everything that was placed."""
+        self._last: int | None = None
+        self._waiting: deque[tuple[MediaFrame, int]] = deque()
+        """With unwrapped timestamps. Bounded by what arrives in WINDOW_NS behind one frame, and by Reorder."""
+        self._moved = False
+
+    def push(self, frame: MediaFrame) -> list[Placed]:
+        """Take the next frame in sequence order; returns what can be placed now."""
+        if self._timestamp is not None:
+            step = (frame.timestamp - self._timestamp) & 0xFFFFFFFF
+            self._unwrapped += step if step < 1 << 31 else step - (1 << 32)
+        else:
+            self._unwrapped = frame.timestamp
+        self._timestamp = frame.timestamp
+        self._waiting.append((frame, self._unwrapped))
+        return self.advance(frame.arrival_ns)
+
+    def advance(self, now_ns: int) -> list[Placed]:
+        """The journal's clock moved."""
+        if self._now_ns is None or now_ns > self._now_ns:
+            self._now_ns = now_ns
+        return self._drain(final=False)
+
+    def flush(self) -> list[Placed]:
+        """Nothing will come: decide with what there is."""
+        return self._drain(final=True)
+
+    def to_ns(self, ticks: int) -> int:
+        return ticks * 1_000_000_000 // self._rate
+
+    def _drain(self, final: bool) -> list[Placed]:
+        out: list[Placed] = []
+        while self._waiting:
+            frame, unwrapped = self._waiting[0]
+            if self._offset is not None and not self._disagrees(frame, unwrapped):
+                self._waiting.popleft()
+                self._place(frame, unwrapped, out)
+                continue
+            if not final and (self._now_ns is None or self._now_ns - frame.arrival_ns < WINDOW_NS):
+                break
+            if self._offset is None:
+                self._offset = self._lateness()
+            else:
+                self._decide(out)
+        return out
+
+    def _lateness(self) -> int:
+        """The smallest (arrival - RTP time) of what waits, in ticks; of repaired frames only when there is no other."""
+        late = [self._arrival(frame) - unwrapped for frame, unwrapped in self._waiting if frame.on_time]
+        return min(late or [self._arrival(frame) - unwrapped for frame, unwrapped in self._waiting])
+
+    def _arrival(self, frame: MediaFrame) -> int:
+        return (frame.arrival_ns - self._zero_ns) * self._rate // 1_000_000_000
+
+    def _deviation(self, frame: MediaFrame, unwrapped: int) -> int:
+        assert self._offset is not None
+        return self._arrival(frame) - unwrapped - self._offset - self._expected
+
+    def _disagrees(self, frame: MediaFrame, unwrapped: int) -> bool:
+        return frame.on_time and abs(self._deviation(frame, unwrapped)) > self._limit
+
+    def _decide(self, out: list[Placed]) -> None:
+        """The first waiting frame disagrees, and its second is over."""
+        agrees = any(frame.on_time and not self._disagrees(frame, unwrapped) for frame, unwrapped in self._waiting)
+        if agrees:
+            frame, unwrapped = self._waiting.popleft()
+            if self._deviation(frame, unwrapped) < 0:
+                self.stray += frame.packets
+            else:
+                self._place(frame, unwrapped, out)
+            return
+        assert self._offset is not None
+        first = self._waiting[0][1] + self._offset
+        measured = self._lateness() - self._offset
+        applied = measured // self._quantum * self._quantum
+        if self._end is not None:
+            applied = max(applied, min(0, self._end - first))
+        self._offset += applied
+        self._expected = measured - applied
+        self._moved = self._moved or applied != 0
+        self.corrections.append(
+            Correction(self.to_ns(first + applied), self.to_ns(measured), self.to_ns(applied)),
+        )
+
+    def _place(self, frame: MediaFrame, unwrapped: int, out: list[Placed]) -> None:
+        assert self._offset is not None
+        position = unwrapped + self._offset
+        if self._last is not None and position <= self._last:
+            self.overlapping += frame.packets
+            return
+        self._last = position
+        self._end = position + max(frame.duration_ticks, 1)
+        out.append(Placed(frame, position, self._moved))
+        self._moved = False

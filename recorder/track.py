@@ -1,0 +1,149 @@
+"""A track journal's records into its file: reorder, assemble, place, mux. The same records always give the same file.
+
+No decision looks at a clock, a lock or the size of a read. Audio gaps are filled with packets that decoders conceal, so
+the samples of the file count the time; video gaps stay empty; both are listed.
+"""
+
+from pathlib import Path
+
+from recorder.frames import FrameAssembler
+from recorder.journal import FileHeader, JournalDropped, JournalPacket, JournalReport, Record, TrackHeader
+from recorder.manifest import ClockCorrection, Gap, PacketCounts, Segment
+from recorder.reorder import Missing, Ordered, Reorder
+from recorder.settings import RecorderSettings
+from recorder.timeline import START_BOUND_NS, Placed, Timeline
+from recorder.track_file import TrackFile, container_of
+from sfu.codecs import opus
+
+VIDEO_PAUSE_NS = 1_000_000_000
+"""A longer step between video frames is listed, also when nothing was lost."""
+MAX_GAPS = 10_000
+"""Listed of one file; more are counted."""
+FILL_QUANTUM_TICKS = 120
+"""2.5 ms, the shortest Opus frame: what finer filling is made of, and the step of clock corrections."""
+FILL_QUANTUM_TOC = 28 << 3
+"""Opus configuration of a 2.5 ms CELT frame, mono (RFC 6716 3.1)."""
+STEREO_BIT = 4
+
+
+class TrackPipeline:
+    """Blocking, from one thread at a time. Raises av.FFmpegError and OSError out of the muxer."""
+
+    def __init__(self, header: FileHeader, track: TrackHeader, folder: Path, settings: RecorderSettings) -> None:
+        stream = track.stream
+        self._track = track
+        self._audio = stream.codec == "opus"
+        _, extension, self._content_type = container_of(stream.codec)
+        self.path = folder / f"{track.segment_id}.{extension}"
+        channels = 1 if stream.channels == 1 else 2
+        self._file = TrackFile(self.path, stream.codec, stream.clock_rate_hz, channels, settings.index_bytes)
+        self._reorder = Reorder(round(settings.gap_wait_s * 1e9))
+        self._frames = FrameAssembler(stream.codec, stream.fmtp)
+        quantum = FILL_QUANTUM_TICKS if self._audio else 1
+        self._timeline = Timeline(stream.clock_rate_hz, header.recording.zero_monotonic_ns, quantum)
+        self._counts = PacketCounts()
+        self._gaps: list[Gap] = []
+        self._gaps_omitted = 0
+        self._begin: int | None = None
+        """Position of the first sample, and of the end of what is written, in ticks of the session clock."""
+        self._end = 0
+        self._toc = b""
+
+    def feed(self, records: list[Record]) -> None:
+        """Take the next records of the journal, in order."""
+        for record in records:
+            if isinstance(record, JournalPacket):
+                self._counts.received += 1
+                self._assemble(self._reorder.push(record))
+            elif isinstance(record, JournalReport):
+                self._assemble(self._reorder.advance(record.arrival_ns))
+                self._write(self._timeline.advance(record.arrival_ns))
+            elif isinstance(record, JournalDropped):
+                self._counts.dropped += record.packets
+
+    def finish(self) -> Segment:
+        """The journal is over: write what waits, close the file (durable), and say what is in it."""
+        self._assemble(self._reorder.flush())
+        for frame in self._frames.flush():
+            self._write(self._timeline.push(frame))
+        self._write(self._timeline.flush())
+        self._file.close()
+        begin = self._begin
+        return Segment(
+            segment_id=self._track.segment_id,
+            copy="server",
+            state="finishing" if begin is not None else "failed",
+            codec=self._track.stream.codec,
+            content_type=self._content_type,
+            file_name=self.path.name,
+            start_ns=self._timeline.to_ns(begin or 0),
+            start_bound_ns=START_BOUND_NS,
+            duration_ns=self._timeline.to_ns(self._end - begin) if begin is not None else 0,
+            gaps=self._gaps,
+            gaps_omitted=self._gaps_omitted,
+            corrections=[ClockCorrection(*correction) for correction in self._timeline.corrections],
+            packets=self._packet_counts(),
+            problem="" if begin is not None else "no frame could be decoded",
+        )
+
+    def abandon(self) -> None:
+        self._file.abandon()
+
+    def _packet_counts(self) -> PacketCounts:
+        counts = self._counts
+        counts.duplicate = self._reorder.duplicate
+        counts.late = self._reorder.late
+        counts.stray = self._reorder.stray + self._timeline.stray
+        counts.empty = self._frames.empty
+        counts.malformed = self._frames.malformed
+        counts.incomplete = self._frames.incomplete
+        counts.awaiting_key = self._frames.awaiting_key
+        counts.overlapping = self._timeline.overlapping
+        return counts
+
+    def _assemble(self, ordered: list[Ordered]) -> None:
+        for item in ordered:
+            if isinstance(item, Missing):
+                self._counts.lost += item.packets
+            for frame in self._frames.push(item):
+                self._write(self._timeline.push(frame))
+
+    def _write(self, placed: list[Placed]) -> None:
+        for frame, position, moved in placed:
+            if self._begin is None:
+                self._begin = self._end = position
+                self._file.open(frame.size)
+            else:
+                reason = "lost" if frame.after_loss else "clock" if moved else "paused"
+                self._bridge(position, reason)
+            self._file.write(frame.data, position - self._begin, frame.duration_ticks, frame.key)
+            self._counts.written += frame.packets
+            if self._audio:
+                self._toc = opus.concealment(frame.data)
+            self._end = max(self._end, position + frame.duration_ticks)
+
+    def _bridge(self, position: int, reason: str) -> None:
+        """From the end of what is written to the next frame."""
+        step_ns = self._timeline.to_ns(position - self._end)
+        if self._audio:
+            if step_ns > 0:
+                self._list_gap(step_ns, reason)
+                self._conceal(position)
+        elif reason == "lost" or step_ns > VIDEO_PAUSE_NS:
+            self._list_gap(step_ns, reason)
+
+    def _list_gap(self, duration_ns: int, reason: str) -> None:
+        if len(self._gaps) < MAX_GAPS:
+            self._gaps.append(Gap(self._timeline.to_ns(self._end), duration_ns, reason))
+        else:
+            self._gaps_omitted += 1
+
+    def _conceal(self, until: int) -> None:
+        fine = bytes((FILL_QUANTUM_TOC | self._toc[0] & STEREO_BIT,))
+        for packet in (self._toc, fine):
+            duration = opus.frame_ticks(packet)
+            while self._end + duration <= until:
+                assert self._begin is not None
+                self._file.write(packet, self._end - self._begin, duration, True)
+                self._end += duration
+                self._counts.concealed += 1
