@@ -21,7 +21,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -42,7 +42,8 @@ class MigrationError(Exception):
 
 
 def sqlite_url(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path.absolute()}"
+    url = URL.create("sqlite+aiosqlite", database=str(path.absolute()))
+    return url.render_as_string(hide_password=False)
 
 
 def open_database(settings: DatabaseSettings, data: Path) -> "Database":

@@ -74,7 +74,7 @@ class FolderStore:
     async def get(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         if offset < 0 or (length is not None and length < 0):
             raise ObjectStoreError("refused", "a range cannot be negative")
-        file = await self._run(self._open, key, offset)
+        file = await self._run(self._open, key, 0 if length == 0 else offset)
         try:
             left = length
             while left is None or left > 0:
@@ -94,7 +94,6 @@ class FolderStore:
         await self._run(self._delete, key)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """By key, in the order of S3."""
         found = self._walk(*self._split(check_prefix(prefix)))
         while page := await self._run(lambda: [*itertools.islice(found, LIST_PAGE)]):
             for info in page:
@@ -205,13 +204,13 @@ class FolderStore:
                 named = [entry for entry in entries if entry.name.startswith(begin) and entry.name != INCOMING]
         except (FileNotFoundError, NotADirectoryError):
             return
-        # `/` sorts among the signs of names: `a-b` comes before `a/b`.
-        for name in sorted(entry.name + "/" * entry.is_dir() for entry in named):
-            if name.endswith("/"):
-                yield from self._walk(folder + name)
+        for entry in sorted(named, key=lambda entry: entry.name):
+            key = folder + entry.name
+            if entry.is_dir():
+                yield from self._walk(key + "/")
                 continue
             try:
-                yield self._info(folder + name)
+                yield self._info(key)
             except ObjectNotFound:
                 continue  # deleted meanwhile
 

@@ -28,7 +28,8 @@ class ObjectNotFound(ObjectStoreError):
 
 
 class ObjectStore(Protocol):
-    """Keys: 1..512 characters of `a-zA-Z0-9._-` in segments divided by `/`; no segment is empty, `.` or `..`.
+    """Keys: 1..512 characters of `a-zA-Z0-9._-` in segments divided by `/`; no segment is empty, `.`, `..` or
+    longer than 255. Another key is `refused`.
 
     Every method raises ObjectStoreError when the store fails and ObjectNotFound where a key must exist.
     """
@@ -44,14 +45,18 @@ class ObjectStore(Protocol):
         """Upload a whole file; durable when it returns."""
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Yield the object, or a range of it, in pieces of at most 1 MiB."""
+        """Yield the object, or a range of it, in pieces of at most 1 MiB.
+
+        A range ends with the object at the latest; one that begins behind its end, or is negative, is `refused`.
+        """
 
     async def head(self, key: str) -> ObjectInfo: ...
 
     async def delete(self, key: str) -> None:
         """Idempotent."""
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]: ...
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Every key that begins so (a prefix is no folder and may end anywhere), in an order of the store's own."""
 
     def presign_get(self, key: str, *, expires_s: int, filename: str = "") -> str:
         """URL for one GET (ranges allowed); `filename`: served as an attachment of that name, else inline."""

@@ -115,7 +115,6 @@ class S3Store:
             pass
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """By key, in the order of S3."""
         begin = self._prefix + check_prefix(prefix)
         found = self._client.list_objects(self._bucket, prefix=begin, recursive=True)
         while page := await self._run(lambda: [*itertools.islice(found, LIST_PAGE)], repeat=False):
