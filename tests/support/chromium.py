@@ -39,9 +39,9 @@ Json = dict[str, Any]
 
 
 def executable() -> str | None:
-    """The browser under test: $CHROMIUM, or `chromium` on the PATH."""
-    wanted = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-    return shutil.which(wanted)
+    """The browser under test: $CHROMIUM, else `chromium` or `google-chrome` on the PATH."""
+    names = [os.environ["CHROMIUM"]] if os.environ.get("CHROMIUM") else ["chromium", "google-chrome"]
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @dataclass(frozen=True)
