@@ -5,6 +5,7 @@ import secrets
 from base64 import b32encode
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -88,7 +89,7 @@ class Sfu:
             totals["dropped_limit"] = totals.get("dropped_limit", 0) + inbound.dropped_limit
         return totals
 
-    def stats(self, room_id: str) -> dict[str, object] | None:
+    def stats(self, room_id: str) -> dict[str, Any] | None:
         """See `sfu.stats`; None: no such room."""
         room = self.rooms.get(room_id)
         return room_stats(room, monotonic()) if room is not None else None

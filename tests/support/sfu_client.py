@@ -1,0 +1,110 @@
+"""A participant of an in-process Sfu whose signaling is function calls: real ICE, DTLS and SRTP over loopback."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from sfu.interfaces import StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.room import Room
+from tests.support import sdp
+from tests.support.raw_peer import RtpSender
+from tests.support.raw_transport import Incoming, RawTransport
+
+WAIT_S = 5.0
+_KINDS = {"audio": TrackKind.MICROPHONE, "video": TrackKind.CAMERA}
+
+
+class SfuClient:
+    """Publishes and subscribes; `got` has every packet that came: SSRC, index, timestamp, payload."""
+
+    def __init__(self, room: Room, name: str) -> None:
+        self.publishing = RawTransport()
+        self.subscribing = RawTransport()
+        self.subscribing.listener = self._packet
+        self.changed = asyncio.Event()
+        self.subscribing.on_activity = self.publishing.on_activity = self.changed.set
+        self.offers: list[tuple[int, str, Sequence[SubscribedTrack]]] = []
+        self.states: list[tuple[TransportName, str]] = []
+        self.got: list[tuple[int, int, int, bytes]] = []
+        self.published: list[TrackInfo] = []
+        self.ended: list[TrackInfo] = []
+        self.feedback: list[bytes] = []
+        """RTCP that came to the publish connection."""
+        self.publishing.on_rtcp = self.feedback.append
+        self.peer = room.add_peer(name, self)
+
+    def _packet(self, stream: Incoming, index: int, timestamp: int, header: bytes, payload: bytes) -> None:
+        self.got.append((stream.ssrc, index, timestamp, payload))
+
+    # --- PeerObserver
+
+    def subscribe_offer(self, offer_id: int, sdp: str, tracks: Sequence[SubscribedTrack]) -> None:
+        self.offers.append((offer_id, sdp, tracks))
+
+    def track_published(self, track: TrackInfo) -> None:
+        self.published.append(track)
+
+    def track_unpublished(self, track: TrackInfo) -> None:
+        self.ended.append(track)
+
+    def connection_state(self, transport: TransportName, state: str) -> None:
+        self.states.append((transport, state))
+        self.changed.set()
+
+    # --- what a test does
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until the condition holds; looked at after every wakeup of a socket and every change of state."""
+        async with asyncio.timeout(WAIT_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def publish(self, *lines: sdp.Outgoing) -> list[RtpSender]:
+        requests = [TrackRequest(line.mid, _KINDS[line.kind]) for line in lines]
+        answer = sdp.Description.parse(self.peer.publish(sdp.offer(self.publishing.credentials, lines), requests))
+        await self.publishing.connect(answer)
+        return [
+            RtpSender(self.publishing, line, media.extension(sdp.MID), media.extension(sdp.TRANSPORT_CC))
+            for line, media in zip(lines, answer.media, strict=True)
+        ]
+
+    async def subscribe(self) -> None:
+        self.peer.start_subscriptions()
+        offer_id, text, _ = self.offers[-1]
+        offered = sdp.Description.parse(text)
+        self.peer.subscribe_answer(offer_id, sdp.answer(self.subscribing.credentials, offered))
+        await self.subscribing.connect(offered)
+        await self.until(lambda: (TransportName.SUBSCRIBE, "connected") in self.states)
+
+    async def close(self) -> None:
+        await self.publishing.close()
+        await self.subscribing.close()
+
+
+class Tap:
+    """Keeps what a PacketTap is given."""
+
+    def __init__(self) -> None:
+        self.packets: list[tuple[int, int, bool, bytes]] = []
+        self.reports: list[tuple[int, int]] = []
+        self.ended = False
+
+    def packet(self, arrival_s: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None:
+        self.packets.append((index, timestamp, marker, payload))
+
+    def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None:
+        self.reports.append((ntp_timestamp, rtp_timestamp))
+
+    def end(self, now_s: float) -> None:
+        self.ended = True
+
+
+class Sink:
+    """A RecordingSink with one Tap per codec."""
+
+    def __init__(self) -> None:
+        self.taps: dict[str, Tap] = {}
+
+    def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> Tap:
+        self.taps[stream.codec] = Tap()
+        return self.taps[stream.codec]
