@@ -66,9 +66,9 @@ class Inbound:
         """Forget a source and its streams; the caller ends its taps and subscriptions."""
         source = self.sources.pop(mid, None)
         if source is not None:
-            gone = set(source.ssrcs) | {e.ssrc for e in source.encodings}
-            gone |= {rtx for rtx, media in source.repair_of.items() if media in gone}
-            self.streams = {ssrc: stream for ssrc, stream in self.streams.items() if ssrc not in gone}
+            for ssrc, stream in list(self.streams.items()):
+                if (stream.encoding if isinstance(stream, RepairStream) else stream) in source.encodings:
+                    del self.streams[ssrc]
         return source
 
     # --- first sight of an SSRC

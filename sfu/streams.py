@@ -108,7 +108,7 @@ class SrtpStream:
 class RepairStream(SrtpStream):
     """Retransmissions of one encoding (RFC 4588): own SSRC and sequence, original number in front of the payload."""
 
-    __slots__ = ("_encoding", "probes", "repaired")
+    __slots__ = ("encoding", "probes", "repaired")
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class RepairStream(SrtpStream):
         encoding: "Encoding",
     ) -> None:
         super().__init__(ssrc, payload_type, first_index, keys, layouts, arrivals)
-        self._encoding = encoding
+        self.encoding = encoding
         self.repaired = self.probes = 0
 
     def receive(self, data: bytes, first: int, second: int, sequence: int, timestamp: int, now: float) -> None:
@@ -136,7 +136,7 @@ class RepairStream(SrtpStream):
         if len(payload) < 3 or second & 0x7F != self.payload_type:
             self.probes += 1  # padding sent to probe for bandwidth
             return
-        encoding = self._encoding
+        encoding = self.encoding
         top = encoding.highest
         original = top + (((payload[0] << 8 | payload[1]) - top + 32768) & 65535) - 32768
         if original <= top - WINDOW or original < 0 or encoding.seen[original % WINDOW] == original:

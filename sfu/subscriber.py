@@ -20,7 +20,8 @@ FIRST_PAYLOAD_TYPE = 96
 LAST_PAYLOAD_TYPE = 127
 
 MAX_SLOTS = 64
-"""Sections of one connection (that many m-lines our own parser takes). Overflow: the track is not offered, counted."""
+"""Sections of one connection (that many m-lines our own parser takes). Overflow, as that of the 16 pairs of payload
+types: the track is not offered, counted."""
 
 
 class Slot(msgspec.Struct):
@@ -65,12 +66,13 @@ class Subscriber:
 
     def add(self, track: Track) -> None:
         """Offer a track."""
-        codec, rtx_payload_type = self._codec(track.codec)
+        numbers = self._numbers(track.codec)
         free = next((s for s in self._slots if s.track is None and s.kind == track.kind.media), None)
+        if numbers is None or (free is None and len(self._slots) >= MAX_SLOTS):
+            self.not_offered += 1
+            return
+        codec, rtx_payload_type = msgspec.structs.replace(track.codec, payload_type=numbers[0]), numbers[1]
         if free is None:
-            if len(self._slots) >= MAX_SLOTS:
-                self.not_offered += 1
-                return
             free = Slot(str(len(self._slots)), track.kind.media, codec, rtx_payload_type)
             self._slots.append(free)
         free.track, free.codec, free.rtx_payload_type = track, codec, rtx_payload_type
@@ -133,16 +135,15 @@ class Subscriber:
 
     # --- inside
 
-    def _codec(self, published: Codec) -> tuple[Codec, int]:
-        """The codec with a payload type of this connection, and the RTX payload type (0 for audio)."""
+    def _numbers(self, published: Codec) -> tuple[int, int] | None:
+        """Payload type of a codec on this connection, and that of its RTX (0 for audio); None: none is left."""
         key = (published.name, published.fmtp if published.name != "opus" else "")
-        numbers = self._payload_types.get(key)
-        if numbers is None:
+        if key not in self._payload_types:
             first = FIRST_PAYLOAD_TYPE + 2 * len(self._payload_types)
             if first + 1 > LAST_PAYLOAD_TYPE:
-                raise NegotiationError("too_many_codecs", "no payload type is left for this connection")
-            numbers = self._payload_types[key] = (first, 0 if published.name == "opus" else first + 1)
-        return msgspec.structs.replace(published, payload_type=numbers[0]), numbers[1]
+                return None
+            self._payload_types[key] = (first, 0 if published.name == "opus" else first + 1)
+        return self._payload_types[key]
 
     def _release(self, slot: Slot) -> None:
         if slot.subscription is not None:
