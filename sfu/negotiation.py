@@ -216,6 +216,7 @@ def write_offer(sections: Sequence[Outgoing], local: Local, version: int) -> str
             lines.append(f"a=msid:{s.participant_id} {s.track_id}")
             if s.rtx_payload_type:
                 lines.append(f"a=ssrc-group:FID {s.ssrc} {s.rtx_ssrc}")
+            lines.append(f"a=ssrc:{s.ssrc} cname:{s.participant_id}")  # first: Chromium takes the first as the primary
+            if s.rtx_payload_type:
                 lines.append(f"a=ssrc:{s.rtx_ssrc} cname:{s.participant_id}")
-            lines.append(f"a=ssrc:{s.ssrc} cname:{s.participant_id}")
     return "\r\n".join(lines) + "\r\n"
