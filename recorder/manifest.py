@@ -108,7 +108,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     recording_id: str
     title: str
     started_ns: int
-    stopped_ns: int | None
+    stopped_ns: int
     participants: list[Participant] = []
     takes: list[Take] = []
 
@@ -119,8 +119,6 @@ def encode(manifest: Manifest) -> bytes:
 
 
 decode = msgspec.json.Decoder(Manifest).decode
-encode_segment = msgspec.json.Encoder().encode
-decode_segment = msgspec.json.Decoder(Segment).decode
 
 
 def recording_prefix(session_id: str, recording_id: str) -> str:

@@ -14,6 +14,7 @@ WEBM_CODECS = frozenset(("vp8", "vp9", "av1", "opus", "vorbis"))
 class RemuxedFile(NamedTuple):
     codecs: tuple[str, ...]
     """Of its streams, video first."""
+    has_video: bool
     duration_ns: int
     """From the first sample of the earliest stream to the end of the last."""
     packets: int
@@ -26,7 +27,7 @@ def stream_codecs(path: Path) -> tuple[str, ...]:
 
 
 def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile:
-    """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError."""
+    """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError, ValueError (nothing in it)."""
     options = {"cues_to_front": "1", "fflags": "+bitexact"}
     packets = 0
     first: float | None = None
@@ -37,6 +38,7 @@ def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile
     ):
         streams = (*source.streams.video, *source.streams.audio)
         outputs = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in streams}
+        has_video = len(source.streams.video) > 0
         codecs = tuple(stream.codec_context.name for stream in streams)
         for packet in source.demux(*streams):
             if packet.dts is None or packet.pts is None or packet.time_base is None:
@@ -48,4 +50,6 @@ def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile
             packet.stream = outputs[packet.stream.index]
             target.mux(packet)
             packets += 1
-    return RemuxedFile(codecs, round((last - (first or 0.0)) * 1e9), packets)
+    if not packets:
+        raise ValueError("no packets")
+    return RemuxedFile(codecs, has_video, round((last - (first or 0.0)) * 1e9), packets)

@@ -1,6 +1,10 @@
 """Settings of journals and the recorder process: the `[recorder]` table of config.toml."""
 
+from typing import Literal
+
 import msgspec
+
+from storage.settings import DatabaseSettings, ObjectStoreSettings
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,3 +18,14 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Cap of what waits for the writer thread on one node; beyond it packets are dropped, counted and alarmed."""
     index_bytes: int = 64 * 1024
     """Space reserved for cues in the head of each file (about 2.5 hours of video)."""
+
+
+class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that the recorder process is told, as one line of JSON on its standard input."""
+
+    data: str
+    """The data folder."""
+    recorder: RecorderSettings = RecorderSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,172 @@
+"""A finished file to where it stays: row, object store, verification, row; every step again until it succeeds.
+
+Order of truth: the file is durable on disk, the row says `finishing`, the object is put, its size and SHA-256 are read
+back and compared, the row says `stored`. Only then does the caller delete what the file was made from. Doing any of it
+twice is harmless.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from recorder.events import TakeOpened
+from recorder.manifest import CONTENT_TYPE, Manifest, Segment, file_key, manifest_key
+from storage import models
+from storage.catalog import Catalog, CatalogConflict
+from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+"""Half of the 30 s within which work goes on after a store or database came back."""
+PIECE_BYTES = 1 << 20
+
+Result = TypeVar("Result")
+
+
+class Corrupt(ObjectStoreError):
+    """What the store gives back is not what it was given."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("corrupt", f"{key} does not read back as it was written")
+
+
+async def persistently(what: str, operation: Callable[[], Awaitable[Result]], **ids: str) -> Result:
+    """Until it succeeds. An object that does not exist is no outage: ObjectNotFound is raised."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return await operation()
+        except ObjectNotFound:
+            raise
+        except (ObjectStoreError, SQLAlchemyError, CatalogConflict, OSError) as error:
+            log.warning(f"{what}_failed", reason=str(error)[:500], retry_s=pause_s, **ids)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def file_sha256(path: Path) -> tuple[int, str]:
+    """Size and digest of a file. Blocking."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+            size += len(piece)
+    return size, digest.hexdigest()
+
+
+class Delivery:
+    """For the recordings of one recorder process."""
+
+    def __init__(self, catalog: Catalog, store: ObjectStore) -> None:
+        self._catalog = catalog
+        self._store = store
+
+    async def deliver(self, segment: Segment, path: Path, take: TakeOpened, session_id: str, recording_id: str) -> None:
+        """Fills in key, size, digest and state of `segment`."""
+        segment.object_key = file_key(session_id, recording_id, segment.copy, path.name)
+        segment.file_name = path.name
+        segment.size_bytes, segment.sha256 = await asyncio.to_thread(file_sha256, path)
+        ids = {"recording_id": recording_id, "segment_id": segment.segment_id}
+        segment.state = "finishing"
+        await self.write_row(segment, take, recording_id)
+
+        async def put() -> None:
+            await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
+            await self._verify(segment)
+
+        await persistently("segment_upload", put, **ids)
+        segment.state = "stored"
+        await self.write_row(segment, take, recording_id)
+        log.info("segment_stored", copy=segment.copy, size_bytes=segment.size_bytes, **ids)
+
+    async def write_row(self, segment: Segment, take: TakeOpened, recording_id: str) -> None:
+        """The segment's row, and that of its take if the node has not written it yet."""
+
+        async def write() -> None:
+            kept = await self._catalog.add_take(
+                models.Take(
+                    id=take.take_id,
+                    recording_id=recording_id,
+                    participant_id=take.participant_id,
+                    kind=take.kind,
+                    slot=take.slot,
+                )
+            )
+            await self._catalog.upsert_segment(
+                models.Segment(
+                    id=segment.segment_id,
+                    take_id=kept.id,
+                    copy=segment.copy,
+                    state=segment.state,
+                    codec=segment.codec,
+                    content_type=segment.content_type,
+                    object_key=segment.object_key,
+                    size_bytes=segment.size_bytes,
+                    sha256=segment.sha256,
+                    start_ns=segment.start_ns,
+                    start_bound_ns=segment.start_bound_ns,
+                    duration_ns=segment.duration_ns,
+                    problem=segment.problem[:500],
+                )
+            )
+
+        await persistently("segment_row", write, recording_id=recording_id, segment_id=segment.segment_id)
+
+    async def stored_row(self, segment_id: str) -> models.Segment | None:
+        """The segment's row when it says that the file is stored."""
+        row = await persistently("segment_read", lambda: self._catalog.segment(segment_id), segment_id=segment_id)
+        return row if row is not None and row.state == "stored" else None
+
+    async def finish(self, manifest: Manifest, data: bytes) -> None:
+        """Write the manifest (`data`: encoded), then say that the recording is finished."""
+        key = manifest_key(manifest.session_id, manifest.recording_id)
+        ids = {"recording_id": manifest.recording_id}
+
+        async def say_finished() -> None:
+            await self._catalog.stop_recording(manifest.recording_id, manifest.stopped_ns)
+            await self._catalog.set_recording_state(manifest.recording_id, "finished")
+
+        await persistently("manifest_upload", lambda: self._store.put(key, data, content_type=CONTENT_TYPE), **ids)
+        await persistently("recording_row", say_finished, **ids)
+        log.info("recording_finished", takes=len(manifest.takes), **ids)
+
+    async def fetch(self, key: str, size_bytes: int, sha256: str, target: Path) -> None:
+        """Append an object to a file, compared. Raises ObjectNotFound; `target` is unchanged when it raises."""
+        at = target.stat().st_size if target.exists() else 0
+
+        async def get() -> None:
+            digest = hashlib.sha256()
+            size = 0
+            with target.open("r+b" if target.exists() else "w+b") as file:
+                file.truncate(at)
+                file.seek(at)
+                async for piece in self._store.get(key):
+                    digest.update(piece)
+                    size += len(piece)
+                    file.write(piece)
+            if (size, digest.hexdigest()) != (size_bytes, sha256):
+                raise Corrupt(key)
+
+        await persistently("chunk_fetch", get, object_key=key)
+
+    async def forget(self, key: str) -> None:
+        """Delete an object."""
+        await persistently("chunk_delete", lambda: self._store.delete(key), object_key=key)
+
+    async def _verify(self, segment: Segment) -> None:
+        info = await self._store.head(segment.object_key)
+        if info.size_bytes != segment.size_bytes:
+            raise Corrupt(segment.object_key)
+        digest = hashlib.sha256()
+        async for piece in self._store.get(segment.object_key):
+            digest.update(piece)
+        if digest.hexdigest() != segment.sha256:
+            raise Corrupt(segment.object_key)

@@ -1,0 +1,120 @@
+"""The recorder process: its settings on standard input, its work in the data folder.
+
+It takes one line of JSON (`RecorderConfig`) from standard input and ends when that closes, that is when its parent is
+gone, or on SIGTERM; it may be killed at any moment. At most one works on a spool: it holds a lock there. It takes
+every decision from the journals alone and tells nobody anything but the catalog, the object store and its log.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from recorder.delivery import Delivery, persistently
+from recorder.follower import SpoolFollower
+from recorder.journal_file import make_folder
+from recorder.settings import RecorderConfig
+from storage import open_store
+from storage.catalog import Catalog
+from storage.database import open_database
+
+log = structlog.get_logger()
+
+THREADS = 4
+"""For muxing: more than the cores of a small machine, so that one that hangs does not stop the rest."""
+LOCK_NAME = "recorder.lock"
+
+
+def main() -> int:
+    """Exit code: 0 when asked to end, 1 when it cannot work."""
+    try:
+        config = msgspec.json.decode(sys.stdin.buffer.readline(), type=RecorderConfig)
+    except msgspec.MsgspecError as error:
+        sys.stderr.write(f"recorder: settings on standard input: {error}\n")
+        return 1
+    _configure_log(config.log_level)
+    os.umask(0o077)
+    spool = Path(config.data) / "spool"
+    make_folder(spool)
+    lock = os.open(spool / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.error("spool_in_use", spool=str(spool))
+        return 1
+    asyncio.run(_work(config))
+    return 0
+
+
+async def _work(config: RecorderConfig) -> None:
+    data = Path(config.data)
+    ended = await _end_signal()
+    database = open_database(config.database, data)
+    store = open_store(config.object_store, data)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="recorder")
+    follower = SpoolFollower(
+        data / "spool", data / "work", Delivery(Catalog(database), store), config.recorder, threads
+    )
+
+    async def follow() -> None:
+        await persistently("object_store_start", store.start)
+        log.info("spool_followed", pid=os.getpid())
+        await follower.run()
+
+    following = asyncio.create_task(follow(), name="follow spool")
+    waiting = asyncio.create_task(ended.wait(), name="wait for the end")
+    try:
+        await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        following.cancel()
+        await asyncio.wait((following, waiting))
+        threads.shutdown()
+        await store.close()
+        await database.close()
+    if not following.cancelled():
+        following.result()
+
+
+async def _end_signal() -> asyncio.Event:
+    """Set when standard input closes or SIGTERM comes. An interrupt typed at a terminal is for the parent."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    await loop.connect_read_pipe(lambda: _EndOfInput(ended), sys.stdin)
+    return ended
+
+
+class _EndOfInput(asyncio.Protocol):
+    """Whatever still comes is ignored."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
+
+
+def _configure_log(level: str) -> None:
+    """As the node's: events on standard error, one a line; JSON unless a person is looking."""
+    person = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if person else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

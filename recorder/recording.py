@@ -1,0 +1,202 @@
+"""One recording's folder in the spool: its events and tracks followed, its files delivered, its manifest written.
+
+Everything can be begun anew at any time: what was delivered is remembered in the work folder as one small JSON file a
+segment, and all else is made again from the journals, with the same result. Nothing is decided by time: a recording is
+over when its events say so, or when nobody writes events any more.
+"""
+
+import asyncio
+import os
+from concurrent.futures import Executor
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from recorder.delivery import Delivery
+from recorder.events import TakeOpened
+from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
+from recorder.local_copy import LocalCopy
+from recorder.manifest import Segment, encode
+from recorder.reader import JournalReader, JournalState
+from recorder.recording_state import Capture, RecordingState
+from recorder.settings import RecorderSettings
+from recorder.track_task import POLL_S, TrackTask
+
+log = structlog.get_logger()
+
+EVENTS_PREFIX = "events-"
+MANIFEST_NAME = "manifest.json"
+
+
+class Delivered(msgspec.Struct):
+    """What is remembered of a segment that is in the store."""
+
+    take_id: str
+    segment: Segment
+
+
+_decode = msgspec.json.Decoder(Delivered).decode
+
+
+def journal_names(folder: Path) -> frozenset[str]:
+    """Names of the journals in a recording's folder; empty when there is none."""
+    try:
+        return frozenset(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return frozenset()
+
+
+class RecordingWork:
+    """`run` once; it ends when nothing more can come, and must be made anew when `names` is not all there is."""
+
+    def __init__(
+        self, spool: Path, work: Path, delivery: Delivery, settings: RecorderSettings, threads: Executor
+    ) -> None:
+        """`spool`, `work`: this recording's own folders."""
+        self.names: frozenset[str] = frozenset()
+        """Journals that were taken into account."""
+        self._spool = spool
+        self._work = work
+        self._delivery = delivery
+        self._settings = settings
+        self._threads = threads
+        self._state: RecordingState | None = None
+        self._events: dict[str, JournalReader] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By journal name or segment id."""
+        self._segments: dict[str, Delivered] = {}
+        """What is done, by segment id."""
+        self._manifest = self._read(MANIFEST_NAME)
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left to be made from the journals: all files, and local copies that were begun, are stored."""
+        captures = self._state.captures if self._state is not None else {}
+        failed = any(done.segment.state != "stored" for done in self._segments.values())
+        return not failed and all(id in self._segments for id in captures)
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    self._find_journals(group)
+                    self._read_events()
+                    self._begin_local_copies(group)
+                    idle = all(task.done() for task in self._tasks.values())
+                    growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
+                    if self._state is not None and self._tracks_done() and (self._stopped or not growing):
+                        await self._write_manifest(self._state)
+                    if idle and not growing:
+                        break
+                    await asyncio.sleep(POLL_S)
+        finally:
+            for reader in self._events.values():
+                reader.close()
+
+    @property
+    def _stopped(self) -> bool:
+        return self._state is not None and self._state.stopped_ns is not None
+
+    def _find_journals(self, group: asyncio.TaskGroup) -> None:
+        names = journal_names(self._spool)
+        for name in sorted(names - self.names):
+            if name.startswith(EVENTS_PREFIX):
+                self._events[name] = JournalReader(self._spool / name)
+            else:
+                self._tasks[name] = group.create_task(self._track(self._spool / name), name=name)
+        self.names = names
+
+    def _read_events(self) -> None:
+        """All that was written until now, in the order of epochs."""
+        for name in sorted(self._events):
+            reader = self._events[name]
+            while records := reader.read():
+                for record in records:
+                    if isinstance(record, FileHeader):
+                        if self._state is None:
+                            ids = record.recording
+                            self._state = RecordingState(ids.recording_id, ids.session_id)
+                    elif self._state is not None and not isinstance(
+                        record, JournalPacket | JournalReport | JournalDropped | JournalEnd
+                    ):
+                        self._state.apply(record)
+
+    def _tracks_done(self) -> bool:
+        return all(task.done() for name, task in self._tasks.items() if name.endswith(SUFFIX))
+
+    async def _track(self, journal: Path) -> None:
+        done = self._remembered(journal.stem.rpartition("-")[0])
+        if done is None:
+            task = TrackTask(journal, self._work, self._settings, self._threads)
+            segment = await task.run()
+            self._read_events()
+            if task.header is None or self._state is None:
+                log.error("journal_unusable", journal=str(journal.name), problem=segment.problem)
+                return
+            take = self._state.take_of(task.header)
+            if segment.state == "failed" or task.path is None:
+                await self._delivery.write_row(segment, take, self._state.recording_id)
+            else:
+                ids = (self._state.session_id, self._state.recording_id)
+                await self._delivery.deliver(segment, task.path, take, *ids)
+            done = Delivered(take.take_id, segment)
+            self._remember(done)
+            if task.path is not None:
+                task.path.unlink(missing_ok=True)
+        self._segments[done.segment.segment_id] = done
+
+    def _begin_local_copies(self, group: asyncio.TaskGroup) -> None:
+        if self._state is None:
+            return
+        for segment_id, capture in self._state.captures.items():
+            take = self._state.takes.get(capture.opened.take_id)
+            if capture.finished_chunks is not None and segment_id not in self._tasks and take is not None:
+                copying = self._local_copy(capture, take, self._state)
+                self._tasks[segment_id] = group.create_task(copying, name=segment_id)
+
+    async def _local_copy(self, capture: Capture, take: TakeOpened, state: RecordingState) -> None:
+        done = self._remembered(capture.opened.segment_id)
+        if done is None:
+            copy = LocalCopy(capture, take, self._work, self._delivery, self._threads)
+            done = Delivered(take.take_id, await copy.run(state.session_id, state.recording_id))
+            self._remember(done)
+        self._segments[done.segment.segment_id] = done
+
+    async def _write_manifest(self, state: RecordingState) -> None:
+        """When it is not what was written last."""
+        server: dict[str, list[Segment]] = {}
+        local: dict[str, Segment] = {}
+        for segment_id, done in sorted(self._segments.items()):
+            if done.segment.copy == "local":
+                local[segment_id] = done.segment
+            else:
+                server.setdefault(done.take_id, []).append(done.segment)
+        manifest = state.manifest(server, local)
+        data = encode(manifest)
+        if data != self._manifest:
+            await self._delivery.finish(manifest, data)
+            self._manifest = data
+            self._write(MANIFEST_NAME, data)
+
+    def _remembered(self, segment_id: str) -> Delivered | None:
+        data = self._read(f"{segment_id}.json")
+        return _decode(data) if data else None
+
+    def _remember(self, done: Delivered) -> None:
+        """Failures are not remembered: the next process tries again."""
+        if done.segment.state == "stored":
+            self._write(f"{done.segment.segment_id}.json", msgspec.json.encode(done))
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self._work / name).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Whole or not at all. Losing it in a power failure costs work, nothing else."""
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._work / f"{name}.draft"
+        draft.write_bytes(data)
+        os.replace(draft, self._work / name)

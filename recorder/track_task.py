@@ -1,0 +1,114 @@
+"""One track journal, followed while it grows, until its file is made.
+
+A failure of the muxer or the disk costs this track alone: its journal stays, and the file is made anew from it after a
+pause. What keeps failing although the journal is over is given up as `failed`, with its journal kept.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import av
+import structlog
+
+from recorder.journal import FileHeader, TrackHeader
+from recorder.manifest import Segment
+from recorder.reader import JournalReader, JournalState
+from recorder.settings import RecorderSettings
+from recorder.track import TrackPipeline
+
+log = structlog.get_logger()
+
+POLL_S = 0.2
+"""How often a journal that did not grow is looked at again. The writer writes every 0.1 s; a file that is half a second
+behind is as good, and 200 tracks cost 1,000 short reads a second."""
+ATTEMPTS = 3
+"""On a journal that is over: the same bytes fail the same way, but a disk may have been full."""
+ATTEMPT_PAUSE_S = 5.0
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+async def in_thread(threads: Executor, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """Run a blocking call. A cancelled caller still waits for it: nothing goes on behind its back."""
+    future = asyncio.get_running_loop().run_in_executor(threads, lambda: call(*args, **kwargs))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait((future,))
+        raise
+
+
+class TrackTask:
+    """Makes the file of one journal in `folder`."""
+
+    def __init__(self, journal: Path, folder: Path, settings: RecorderSettings, threads: Executor) -> None:
+        self.header: TrackHeader | None = None
+        """Known as soon as the journal's first record was read."""
+        self.path: Path | None = None
+        """The file."""
+        self._journal = journal
+        self._folder = folder
+        self._settings = settings
+        self._threads = threads
+        self._over = False
+
+    async def run(self) -> Segment:
+        """Returns the segment in state `finishing`, its file complete and durable, or `failed`."""
+        attempt = 0
+        while True:
+            try:
+                return await self._make()
+            except (av.FFmpegError, OSError) as error:
+                attempt += 1 if self._over else 0
+                log.error("track_failed", journal=self._journal.name, reason=str(error)[:500], attempt=attempt)
+                if attempt >= ATTEMPTS or not self._journal.exists():
+                    return self._given_up(str(error))
+            await asyncio.sleep(ATTEMPT_PAUSE_S)
+
+    async def _make(self) -> Segment:
+        """From the beginning of the journal, whatever an earlier attempt or process left behind."""
+        reader = JournalReader(self._journal)
+        pipeline: TrackPipeline | None = None
+        try:
+            while reader.state is JournalState.GROWING:
+                records = await in_thread(self._threads, reader.read)
+                if pipeline is None and records:
+                    header = records.pop(0)
+                    if not isinstance(header, FileHeader) or header.track is None:
+                        return self._given_up("not the journal of a track")
+                    self.header = header.track
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    pipeline = TrackPipeline(header, header.track, self._folder, self._settings)
+                    self.path = pipeline.path
+                if pipeline is not None and records:
+                    await in_thread(self._threads, pipeline.feed, records)
+                elif reader.state is JournalState.GROWING:
+                    await asyncio.sleep(POLL_S)
+            self._over = True
+            if pipeline is None:
+                return self._given_up(reader.problem or "the journal has no header")
+            segment = await in_thread(self._threads, pipeline.finish)
+            self._note_end(segment, reader)
+            return segment
+        finally:
+            reader.close()
+            if pipeline is not None:
+                await in_thread(self._threads, pipeline.abandon)
+
+    def _note_end(self, segment: Segment, reader: JournalReader) -> None:
+        segment.torn = reader.state is JournalState.TORN
+        if segment.torn:
+            log.warning(
+                "journal_torn", journal=self._journal.name, damage=reader.problem, undecoded_bytes=reader.torn_bytes
+            )
+        if reader.problem and not segment.problem:
+            segment.problem = f"{reader.problem} in the journal: its last {reader.torn_bytes} bytes are not in the file"
+
+    def _given_up(self, problem: str) -> Segment:
+        segment_id = self.header.segment_id if self.header else self._journal.stem.rpartition("-")[0]
+        codec = self.header.stream.codec if self.header else ""
+        return Segment(segment_id=segment_id, copy="server", state="failed", codec=codec, problem=problem[:500])
