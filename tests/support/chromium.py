@@ -79,8 +79,11 @@ class RoomPage:
         return f"connections {states}, errors {errors}, console {self.console[-10:]}, page: {status[:600]!r}"
 
     async def connected(self) -> None:
-        """Both peer connections are up."""
-        await self.until("() => __probe.connections.filter((c) => c.connectionState === 'connected').length >= 2")
+        """Every peer connection that was negotiated is up; the one to subscribe exists only once others send."""
+        await self.until("""() => {
+            const begun = __probe.connections.filter((c) => c.remoteDescription && c.connectionState !== 'closed');
+            return begun.length > 0 && begun.every((c) => c.connectionState === 'connected');
+        }""")
 
     async def plays(self, videos: int) -> None:
         """At least so many videos of others really play."""
