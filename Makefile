@@ -66,7 +66,7 @@ lint-imports: $(VENV)/installed-dev
 types-web:
 	@if ! command -v npm >/dev/null; then \
 		echo 'No npm: the types of the web client are not checked.'; \
-	else $(MAKE) --no-print-directory web/node_modules/.installed && cd web && npx --no-install tsc --project .; fi
+	else $(MAKE) --no-print-directory web/node_modules/.installed && npm run --silent --prefix web check; fi
 
 web/node_modules/.installed: web/package-lock.json
 	cd web && npm ci --silent --no-audit --no-fund

@@ -41,7 +41,6 @@ RANGES: dict[str, tuple[float, float]] = {
 """Inclusive. A number that is not listed here has no limit of its own (a test holds the list to the structs)."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "log.level": ("debug", "info", "warning", "error"),
     "object_store.kind": ("folder", "s3"),
 }
 

@@ -9,7 +9,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -29,8 +29,7 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    level: str = "info"
-    """`debug`, `info`, `warning` or `error`."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,6 +140,8 @@ def _read(kind: type[StructT], table: dict[str, Any], prefix: str, found: list[P
                 values[name] = _read(wanted, value, f"{key}.", found)
             else:
                 found.append(Problem(key, f"expected a table [{key}]"))
+        elif get_origin(wanted) is Literal and value not in get_args(wanted):
+            found.append(Problem(key, f"must be one of {', '.join(get_args(wanted))}"))
         else:
             try:
                 values[name] = msgspec.convert(value, wanted)

@@ -1,7 +1,7 @@
 """Logging of a process: structlog events on standard error, one a line; JSON unless a person is looking.
 
-Other libraries' records (standard `logging`) go the same way, warnings and worse only. The recorder process uses the
-same set-up through `stemroom serve`, which hands it the level.
+Other libraries' records (standard `logging`) go the same way, warnings and worse only. The recorder process
+sets up its own, alike, with the level that `stemroom serve` hands it.
 """
 
 import logging
