@@ -104,6 +104,7 @@ async def test_an_interrupt_ends_it_with_exit_code_0(studio: Studio) -> None:
 
 
 async def test_a_killed_recorder_is_back_within_two_seconds(studio: Studio) -> None:
+    await studio.event("spool_followed")
     first = studio.recorder_pid()
     killed = time.monotonic()
     os.kill(first, signal.SIGKILL)
@@ -111,7 +112,7 @@ async def test_a_killed_recorder_is_back_within_two_seconds(studio: Studio) -> N
     assert time.monotonic() - killed < 2.0
     assert studio.recorder_pid() != first
     assert studio.events("recorder_ended")[0]["exit_code"] == -signal.SIGKILL
-    os.kill(studio.recorder_pid(), 0)
+    await studio.event("spool_followed", count=2)
 
 
 async def test_the_recorder_does_not_outlive_a_killed_node(tmp_path: Path) -> None:
