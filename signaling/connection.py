@@ -115,7 +115,7 @@ class Connection:
             async with asyncio.timeout(CLOSE_S):
                 await self.socket.close(code=self.close_code, message=self._close_reason.encode())
         except TimeoutError:
-            self._counters["websocket_aborted"] += 1
+            pass
         finally:
             if self._transport is not None:
                 self._transport.abort()

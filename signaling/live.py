@@ -4,7 +4,6 @@ Guarantees: a session has at most one live room here; what a room must tell the 
 timers and callbacks never wait for the database.
 """
 
-import asyncio
 from collections import Counter
 
 import structlog
@@ -79,9 +78,8 @@ class LiveRooms:
         at = wall_time(self._clock)
         self._queue.add("participant_left", lambda: self._catalog.participant_left(participant_id, at))
 
-    def recording_stopped(self, recording: LiveRecording) -> tuple[Message, asyncio.Future[None]]:
-        view, written = self._desk.stop(recording)
-        return RecordingStatus(recording=view), written
+    def recording_stopped(self, recording: LiveRecording) -> Message:
+        return RecordingStatus(recording=self._desk.stop(recording))
 
     def room_closed(self, room: LiveRoom) -> None:
         del self.live[room.session.id]

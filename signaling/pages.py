@@ -48,17 +48,20 @@ class Pages:
         kind = _STATIC.fullmatch(path)
         if kind is None or kind[1] not in CONTENT_TYPES or path.startswith("node_modules/"):
             raise Problem("not_found")
-        return await self._file(path, CONTENT_TYPES[kind[1]])
+        return await self._file(request, path, CONTENT_TYPES[kind[1]])
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info.route.name
-        return await self._file(f"{name}.html", CONTENT_TYPES[".html"])
+        return await self._file(request, f"{name}.html", CONTENT_TYPES[".html"])
 
-    async def _file(self, path: str, content_type: str) -> web.StreamResponse:
+    async def _file(self, request: web.Request, path: str, content_type: str) -> web.StreamResponse:
+        # A worker is bound by the policy of its own script, so scripts carry that of the pages.
+        policy = self.policy(request)
         file = self._studio.web_folder / path
         if not await asyncio.to_thread(file.is_file):
             raise Problem("not_found")
-        return web.FileResponse(file, headers={"Content-Type": content_type, "Cache-Control": "no-cache"})
+        headers = {"Content-Type": content_type, "Cache-Control": "no-cache", "Content-Security-Policy": policy}
+        return web.FileResponse(file, headers=headers)
 
     async def protect(self, request: web.Request, response: web.StreamResponse) -> None:
         """Set the headers that every answer carries (an `on_response_prepare` signal)."""
@@ -68,10 +71,7 @@ class Pages:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)")
-        if "Content-Security-Policy" not in headers:
-            # A worker is bound by the policy of its own script, so scripts carry that of the pages.
-            is_page = headers.get("Content-Type") in CONTENT_TYPES.values()
-            headers["Content-Security-Policy"] = self.policy(request) if is_page else API_POLICY
+        headers.setdefault("Content-Security-Policy", API_POLICY)
 
     def policy(self, request: web.Request) -> str:
         host = self._studio.origins.host(request)

@@ -1,7 +1,5 @@
 """REST: start and stop recording, see what was recorded. For hosts only."""
 
-import asyncio
-
 from aiohttp import web
 
 from signaling import auth, files, rest
@@ -10,9 +8,6 @@ from signaling.messages import RecordingView
 from signaling.problems import Problem
 from signaling.studio import Studio
 from storage.models import Recording, Session
-
-CATALOG_S = 2.0
-"""How long a stop waits for its row. The recording has ended in any case."""
 
 RECORDINGS = "/api/v1/sessions/{session_id}/recordings"
 RECORDING = RECORDINGS + "/{recording_id}"
@@ -51,12 +46,10 @@ class RecordingsApi:
         row = await auth.recording_of(request, self._studio.catalog, session)
         room = self._studio.rooms.get(session.id)
         if room is not None and room.recording is not None and room.recording.id == row.id:
-            written = room.stop_recording()
+            room.stop_recording()
             room.close_if_empty()
-            if written is not None:
-                await asyncio.wait({written}, timeout=CATALOG_S)
-            row = await auth.recording_of(request, self._studio.catalog, session)
-        return rest.reply(_view(row))
+        await self._studio.recordings.settled(row.id)
+        return rest.reply(_view(await auth.recording_of(request, self._studio.catalog, session)))
 
     async def list(self, request: web.Request) -> web.Response:
         session = await self._session(request)

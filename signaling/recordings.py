@@ -24,6 +24,8 @@ from storage.models import Recording, Session
 
 log = structlog.get_logger()
 
+CATALOG_S = 2.0
+"""How long a stop waits for its row. The recording has ended in any case."""
 MAX_OPEN_LOGS = 256
 """Journals kept open for late chunk events of stopped recordings. Overflow: the one used longest ago is closed."""
 
@@ -88,6 +90,8 @@ class RecordingDesk:
         self._late: OrderedDict[str, RecordingLog] = OrderedDict()
         """Logs of stopped recordings, by recording id, the one used last at the end."""
         self._opening = asyncio.Lock()
+        self._ending: dict[str, asyncio.Future[None]] = {}
+        """Stopped recordings whose row does not say so yet, by id; each is a fact in the catalog queue."""
 
     async def start(self, session: Session, session_clock: SessionClock) -> LiveRecording:
         """Insert the row, then open the journal. The caller sees to it that the session has no running recording."""
@@ -106,8 +110,8 @@ class RecordingDesk:
         log.info("recording_started", session_id=session.id, recording_id=row.id)
         return recording
 
-    def stop(self, recording: LiveRecording) -> tuple[RecordingView, asyncio.Future[None]]:
-        """Its taps have ended. The future ends when the row says so."""
+    def stop(self, recording: LiveRecording) -> RecordingView:
+        """Its taps have ended. The row says so after `settled`."""
         stopped_ns = recording.log.clock.now_ns()
         recording.log.event(RecordingStopped(stopped_ns=stopped_ns))
         del self._running[recording.id]
@@ -115,10 +119,17 @@ class RecordingDesk:
         self.close_if_done(recording.log)
         id = recording.id
         written = self.queue.add("recording_stopped", lambda: self._catalog.stop_recording(id, stopped_ns))
+        self._ending[id] = written
+        written.add_done_callback(lambda _: self._ending.pop(id))
         log.info("recording_stopped", session_id=recording.log.session_id, recording_id=id)
         view = recording.view()
         view.state, view.stopped_ms = "finishing", stopped_ns / NS_PER_MS
-        return view, written
+        return view
+
+    async def settled(self, recording_id: str) -> None:
+        """Wait until the row of a recording that was stopped says so, for at most CATALOG_S."""
+        if (written := self._ending.get(recording_id)) is not None:
+            await asyncio.wait({written}, timeout=CATALOG_S)
 
     async def log_of(self, recording: Recording, session: Session) -> RecordingLog:
         """The open log of a recording, reopened if it was closed or belonged to another run of the node."""

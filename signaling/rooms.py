@@ -35,7 +35,7 @@ class RoomOwner(Protocol):
 
     def participant_gone(self, participant_id: str) -> None: ...
 
-    def recording_stopped(self, recording: LiveRecording) -> tuple[Message, asyncio.Future[None]]: ...
+    def recording_stopped(self, recording: LiveRecording) -> Message: ...
 
     def room_closed(self, room: "LiveRoom") -> None:
         """Its media end here."""
@@ -179,15 +179,12 @@ class LiveRoom:
         self.media.start_recording(recording)
         self.broadcast(RecordingStatus(recording=recording.view()))
 
-    def stop_recording(self) -> asyncio.Future[None] | None:
-        """End the running recording; the future ends when the catalog has it. None: nothing runs."""
+    def stop_recording(self) -> None:
+        """End the running recording, if there is one."""
         recording, self.recording = self.recording, None
-        if recording is None:
-            return None
-        self.media.stop_recording()
-        news, written = self._owner.recording_stopped(recording)
-        self.broadcast(news)
-        return written
+        if recording is not None:
+            self.media.stop_recording()
+            self.broadcast(self._owner.recording_stopped(recording))
 
     # --- the end
 

@@ -15,7 +15,7 @@ import signaling.app
 import signaling.operators
 from signaling.clock import NodeClock
 from signaling.settings import HttpSettings, SessionSettings
-from signaling.studio import Studio, StudioSettings
+from signaling.studio import WEB_FOLDER, Studio, StudioSettings
 from storage.catalog import Catalog
 from storage.database import Database, sqlite_url
 from storage.folder import FolderStore
@@ -165,7 +165,6 @@ async def start_control(
     store = store or FolderStore(folder / "objects", secret=SECRET)
     await store.start()
     sfu, spool = FakeSfu(), FakeSpool(folder / "spool")
-    extra = {"web_folder": web_folder} if web_folder else {}
     studio = Studio(
         catalog=Catalog(database),
         store=store,
@@ -173,7 +172,7 @@ async def start_control(
         spool_writer=spool,
         settings=StudioSettings(http=http or HttpSettings(), session=session or SessionSettings()),
         clock=clock or NodeClock(),
-        **extra,
+        web_folder=web_folder or WEB_FOLDER,
     )
     await studio.start()
     runners = []
