@@ -1,0 +1,116 @@
+/**
+ * The wire: every record and message as signaling/messages.py declares it. Types only, nothing runs here.
+ *
+ * Times ending in `_ms` without another word are on the session clock. Sizes are bytes.
+ */
+
+/** @typedef {'microphone' | 'camera' | 'screen' | 'screen_audio'} TrackKind */
+/** @typedef {'publish' | 'subscribe'} TransportName */
+/** @typedef {'host' | 'guest'} Role */
+
+/** @typedef {{mid: string, kind: TrackKind}} TrackRequest */
+/** @typedef {{mid: string, track_id: string, participant_id: string, kind: TrackKind}} SubscribedTrack */
+/** @typedef {{track_id: string, kind: TrackKind, codec: string, muted: boolean}} TrackView */
+
+/**
+ * How much of a participant's local copy is where; milliseconds since the capture began.
+ * @typedef {object} CaptureView
+ * @property {number} captured_bytes
+ * @property {number} verified_bytes
+ * @property {number} captured_ms
+ * @property {number} safe_ms everything captured before this moment is verified in the object store
+ * @property {'recording' | 'uploading' | 'done' | 'failed'} state
+ */
+
+/**
+ * @typedef {object} ParticipantView
+ * @property {string} participant_id
+ * @property {string} display_name
+ * @property {Role} role
+ * @property {boolean} connected
+ * @property {TrackView[]} tracks
+ * @property {CaptureView | null} capture
+ */
+
+/**
+ * @typedef {object} RecordingView
+ * @property {string} recording_id
+ * @property {'recording' | 'finishing' | 'finished' | 'failed'} state
+ * @property {number} started_ms
+ * @property {number | null} stopped_ms
+ */
+
+/** @typedef {{urls: string[], username: string, credential: string}} IceServer */
+/** @typedef {{video_bps: number, audio_bps: number, chunk_ms: number, chunk_bytes: number}} CaptureProfile */
+
+/**
+ * @typedef {object} Welcome
+ * @property {'welcome'} type
+ * @property {string} participant_id
+ * @property {Role} role
+ * @property {string} session_id
+ * @property {string} title
+ * @property {ParticipantView[]} participants
+ * @property {IceServer[]} ice_servers
+ * @property {number} session_ms
+ * @property {number} heartbeat_ms
+ * @property {RecordingView | null} recording
+ * @property {CaptureProfile} capture_profile
+ * @property {string[]} video_codecs in order of preference: `VP8`, `VP9`, `H264`, `AV1`
+ * @property {number} max_video_bps
+ * @property {boolean} resumed false: the server has no peer connections for this participant
+ */
+
+/**
+ * @typedef {object} WebrtcOffer
+ * @property {'webrtc_offer'} type
+ * @property {TransportName} transport
+ * @property {string} sdp
+ * @property {TrackRequest[]} tracks
+ * @property {number} offer_id
+ * @property {SubscribedTrack[]} subscribed
+ */
+
+/** @typedef {{type: 'webrtc_answer', transport: TransportName, sdp: string, offer_id: number}} WebrtcAnswer */
+/** @typedef {{type: 'participant_joined', participant: ParticipantView}} ParticipantJoined */
+/** @typedef {{type: 'participant_left', participant_id: string, reason: 'left' | 'lost' | 'replaced' | 'closed'}} ParticipantLeft */
+/** @typedef {{type: 'participant_updated', participant: ParticipantView}} ParticipantUpdated */
+/** @typedef {{type: 'track_published', participant_id: string, track: TrackView}} TrackPublished */
+/** @typedef {{type: 'track_unpublished', participant_id: string, track_id: string}} TrackUnpublished */
+/** @typedef {{type: 'track_muted', track_id: string, muted: boolean, participant_id: string}} TrackMuted */
+/** @typedef {{type: 'recording_status', recording: RecordingView}} RecordingStatus */
+/** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
+/** @typedef {{type: 'heartbeat'}} Heartbeat */
+/** @typedef {{type: 'clock', page_ms: number, session_ms: number}} Clock */
+/** @typedef {{type: 'error', id: string, detail: string, fatal: boolean}} ErrorMessage */
+
+/**
+ * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
+ *   | TrackPublished | TrackUnpublished | TrackMuted | RecordingStatus | CaptureStatus | Heartbeat | Clock
+ *   | ErrorMessage} ServerMessage
+ */
+
+/**
+ * What the page sends.
+ * @typedef {{type: 'hello', token: string, resume: boolean}
+ *   | {type: 'webrtc_offer', transport: 'publish', sdp: string, tracks: TrackRequest[], offer_id: number}
+ *   | {type: 'webrtc_answer', transport: 'subscribe', sdp: string, offer_id: number}
+ *   | {type: 'track_muted', track_id: string, muted: boolean}
+ *   | {type: 'heartbeat'}
+ *   | {type: 'clock', page_ms: number}
+ *   | {type: 'capture_status', recording_id: string, capture: CaptureView}
+ *   | {type: 'participant_left'}} PageMessage
+ */
+
+/**
+ * Who this page is in a session, as `join` answered.
+ * @typedef {object} Identity
+ * @property {string} session_id
+ * @property {string} participant_id
+ * @property {string} token
+ * @property {Role} role
+ * @property {string} display_name
+ * @property {string} ws_url
+ */
+
+export {};
