@@ -1,0 +1,183 @@
+/**
+ * Camera and microphone of this page: at most one track of each, opened, exchanged and lost in one place.
+ *
+ * `changed` comes after every change of the set of live tracks. Failures are MediaProblem with a sentence that says
+ * what to do. A muted track stays open (`enabled = false`): the local copy and the call go on without a break.
+ */
+
+import { Emitter } from './emitter.js';
+
+/** @typedef {import('./publisher.js').OwnKind} OwnKind */
+
+/** The device id that means none. */
+export const NO_DEVICE = 'none';
+
+/**
+ * @typedef {object} Choice
+ * @property {string} camera device id, '' for the default, `NO_DEVICE` for none
+ * @property {string} microphone likewise
+ * @property {boolean} headphones true: unprocessed sound; false: echo cancellation and noise suppression
+ * @property {number} height of the picture, pixels
+ */
+
+export class MediaProblem extends Error {
+  /**
+   * @param {'insecure' | 'denied' | 'missing' | 'busy' | 'other'} id
+   * @param {string} message
+   */
+  constructor(id, message) {
+    super(message);
+    this.id = id;
+  }
+}
+
+/** Why this page can have no devices at all, or null. */
+export function devicesUnavailable() {
+  if (!isSecureContext) {
+    const secure = `https://${location.host}${location.pathname}`;
+    return new MediaProblem(
+      'insecure',
+      `This page came over plain http, and browsers give camera and microphone only to secure pages. Open ${secure} instead, `
+        + 'or http://localhost on the machine itself. If https does not answer, ask whoever runs this studio to set up a certificate '
+        + '(http.tls_cert and http.tls_key in config.toml). You can still join and listen.',
+    );
+  }
+  if (!navigator.mediaDevices?.getUserMedia) {
+    return new MediaProblem('other', 'This browser gives no access to camera and microphone. Use a current Chrome, Edge or Firefox. You can still join and listen.');
+  }
+  return null;
+}
+
+/**
+ * @param {unknown} error
+ * @param {OwnKind} kind
+ */
+function explained(error, kind) {
+  const name = error instanceof DOMException ? error.name : '';
+  if (name === 'NotAllowedError' || name === 'SecurityError') {
+    return new MediaProblem('denied', `The browser was not allowed to use the ${kind}. Click the camera symbol in the address bar, allow it, then choose the ${kind} again.`);
+  }
+  if (name === 'NotFoundError' || name === 'OverconstrainedError') {
+    return new MediaProblem('missing', `No ${kind} was found. Plug one in and choose it, or join without.`);
+  }
+  if (name === 'NotReadableError' || name === 'AbortError') {
+    return new MediaProblem('busy', `The ${kind} does not answer. Close other programs that use it, or unplug it and plug it in again.`);
+  }
+  return new MediaProblem('other', `The ${kind} could not be opened (${name || error}).`);
+}
+
+/** @extends {Emitter<{changed: Map<OwnKind, MediaStreamTrack>, lost: OwnKind, devices: void}>} */
+export class Devices extends Emitter {
+  /** @type {Map<OwnKind, MediaStreamTrack>} */
+  #tracks = new Map();
+  /** @type {Map<OwnKind, boolean>} */
+  #muted = new Map();
+  /** @type {Choice} */
+  choice;
+
+  /** @param {Choice} choice */
+  constructor(choice) {
+    super();
+    this.choice = choice;
+    navigator.mediaDevices?.addEventListener?.('devicechange', () => this.emit('devices', undefined));
+  }
+
+  get tracks() {
+    return new Map(this.#tracks);
+  }
+
+  /** @param {OwnKind} kind */
+  isMuted(kind) {
+    return this.#muted.get(kind) ?? false;
+  }
+
+  /** @returns {Promise<{cameras: MediaDeviceInfo[], microphones: MediaDeviceInfo[]}>} */
+  async list() {
+    const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+    const usable = all.filter((device) => device.deviceId !== '');
+    return {
+      cameras: usable.filter((device) => device.kind === 'videoinput'),
+      microphones: usable.filter((device) => device.kind === 'audioinput'),
+    };
+  }
+
+  /** @param {OwnKind} kind @param {boolean} muted */
+  setMuted(kind, muted) {
+    this.#muted.set(kind, muted);
+    const track = this.#tracks.get(kind);
+    if (track) track.enabled = !muted;
+  }
+
+  /**
+   * Open what `choice` says for this kind, instead of what was open.
+   * @param {OwnKind} kind
+   * @throws {MediaProblem} the kind is then without a track
+   */
+  async open(kind) {
+    const wanted = kind === 'camera' ? this.choice.camera : this.choice.microphone;
+    const unavailable = devicesUnavailable();
+    this.#release(kind);
+    try {
+      if (wanted === NO_DEVICE) return;
+      if (unavailable) throw unavailable;
+      const constraints = kind === 'camera' ? { video: this.#camera() } : { audio: this.#microphone() };
+      const stream = await navigator.mediaDevices.getUserMedia(constraints).catch((error) => {
+        throw explained(error, kind);
+      });
+      this.#adopt(kind, stream.getTracks()[0]);
+    } finally {
+      this.emit('changed', this.tracks);
+    }
+  }
+
+  close() {
+    for (const kind of [...this.#tracks.keys()]) this.#release(kind);
+    this.emit('changed', this.tracks);
+  }
+
+  /** @returns {MediaTrackConstraints} */
+  #camera() {
+    const { camera, height } = this.choice;
+    return {
+      ...(camera ? { deviceId: { ideal: camera } } : {}),
+      width: { ideal: Math.round((height * 16) / 9) },
+      height: { ideal: height },
+      frameRate: { ideal: 30 },
+    };
+  }
+
+  /** @returns {MediaTrackConstraints} */
+  #microphone() {
+    const { microphone, headphones } = this.choice;
+    return {
+      ...(microphone ? { deviceId: { ideal: microphone } } : {}),
+      echoCancellation: !headphones,
+      noiseSuppression: !headphones,
+      autoGainControl: !headphones,
+      sampleRate: { ideal: 48_000 },
+      ...(headphones ? { channelCount: { ideal: 2 } } : {}),
+    };
+  }
+
+  /** @param {OwnKind} kind @param {MediaStreamTrack | undefined} track */
+  #adopt(kind, track) {
+    if (!track) return;
+    track.enabled = !this.isMuted(kind);
+    track.onended = () => {
+      if (this.#tracks.get(kind) !== track) return;
+      this.#tracks.delete(kind);
+      this.emit('lost', kind);
+      this.emit('changed', this.tracks);
+    };
+    this.#tracks.set(kind, track);
+  }
+
+  /** @param {OwnKind} kind */
+  #release(kind) {
+    const track = this.#tracks.get(kind);
+    if (!track) return;
+    this.#tracks.delete(kind);
+    track.onended = null;
+    track.stop();
+  }
+}

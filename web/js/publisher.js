@@ -1,0 +1,229 @@
+/**
+ * The publish connection: the page offers, the server answers.
+ *
+ * One offer is in flight at a time; what changes meanwhile is offered after the answer. A failed connection, or an
+ * offer that nobody answers, is replaced by a new peer connection with the same tracks. Muting never renegotiates.
+ */
+
+import { Emitter } from './emitter.js';
+import { preferredCodecs, withAudioNack } from './sdp.js';
+
+/** @typedef {'microphone' | 'camera'} OwnKind */
+/** @typedef {{iceServers: RTCIceServer[], videoCodecs: string[], maxVideoBps: number}} PublishSettings */
+
+/** No answer for so long while connected: start over with a new peer connection. */
+const ANSWER_TIMEOUT_MS = 10_000;
+
+/** Highest frame height sent live; a larger capture is scaled down for the call, the local copy keeps it. */
+const MAX_LIVE_HEIGHT = 720;
+
+/** @extends {Emitter<{state: RTCPeerConnectionState}>} */
+export class Publisher extends Emitter {
+  #send;
+  #settings;
+  /** @type {RTCPeerConnection | null} */
+  #pc = null;
+  /** @type {Map<OwnKind, MediaStreamTrack>} */
+  #tracks = new Map();
+  /** @type {Map<OwnKind, RTCRtpTransceiver>} */
+  #transceivers = new Map();
+  /** @type {{offer_id: number, sdp: string, tracks: import('./messages.js').TrackRequest[]} | null} */
+  #pending = null;
+  #offerId = 0;
+  #again = false;
+  #closed = false;
+  /** @type {Promise<void>} */
+  #work = Promise.resolve();
+  /** @type {number | undefined} */
+  #timer;
+
+  /**
+   * @param {(message: import('./messages.js').PageMessage) => boolean} send
+   * @param {PublishSettings} settings
+   */
+  constructor(send, settings) {
+    super();
+    this.#send = send;
+    this.#settings = settings;
+  }
+
+  get connection() {
+    return this.#pc;
+  }
+
+  /**
+   * Publish these tracks, replacing what was published. A kind that was published before keeps its m-line.
+   * @param {Map<OwnKind, MediaStreamTrack>} tracks
+   */
+  setTracks(tracks) {
+    return this.#serial(async () => {
+      this.#tracks = new Map(tracks);
+      if (this.#tracks.size === 0 && !this.#pc) return;
+      if (await this.#applyTracks()) await this.#offer();
+    });
+  }
+
+  /** After the WebSocket came back: the offer under way may never have arrived. */
+  resend() {
+    if (this.#pc?.connectionState === 'failed') this.restart();
+    else if (this.#pending) this.#transmit();
+  }
+
+  /** Begin again with a new peer connection. */
+  restart() {
+    return this.#serial(async () => {
+      this.#dropConnection();
+      if (this.#tracks.size === 0) return;
+      await this.#applyTracks();
+      await this.#offer();
+    });
+  }
+
+  /** @param {import('./messages.js').WebrtcAnswer} answer */
+  answered(answer) {
+    return this.#serial(async () => {
+      if (!this.#pc || this.#pending?.offer_id !== answer.offer_id) return;
+      clearTimeout(this.#timer);
+      this.#pending = null;
+      try {
+        await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      } catch (error) {
+        console.warn('publish answer refused', error);
+        this.#timer = setTimeout(() => void this.restart(), ANSWER_TIMEOUT_MS);
+        return;
+      }
+      if (this.#again) await this.#offer();
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    this.#dropConnection();
+  }
+
+  /**
+   * Bring transceivers in line with the tracks.
+   * @returns {Promise<boolean>} an offer is needed
+   */
+  async #applyTracks() {
+    const pc = this.#pc ?? this.#newConnection();
+    let changed = false;
+    for (const kind of /** @type {OwnKind[]} */ (['microphone', 'camera'])) {
+      const track = this.#tracks.get(kind) ?? null;
+      const transceiver = this.#transceivers.get(kind);
+      if (!transceiver) {
+        if (track) this.#transceivers.set(kind, this.#addTransceiver(pc, kind, track));
+        changed ||= track !== null;
+        continue;
+      }
+      await transceiver.sender.replaceTrack(track);
+      if (kind === 'camera' && track) await this.#tuneCamera(transceiver.sender, track);
+      const direction = track ? 'sendonly' : 'inactive';
+      changed ||= transceiver.direction !== direction;
+      transceiver.direction = direction;
+    }
+    return changed;
+  }
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {OwnKind} kind
+   * @param {MediaStreamTrack} track
+   */
+  #addTransceiver(pc, kind, track) {
+    if (kind === 'microphone') return pc.addTransceiver(track, { direction: 'sendonly' });
+    const transceiver = pc.addTransceiver(track, {
+      direction: 'sendonly',
+      sendEncodings: [{ maxBitrate: this.#settings.maxVideoBps, scaleResolutionDownBy: liveScale(track) }],
+    });
+    const codecs = preferredCodecs(RTCRtpSender.getCapabilities('video')?.codecs ?? [], this.#settings.videoCodecs);
+    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+    void this.#tuneCamera(transceiver.sender, track);
+    return transceiver;
+  }
+
+  /**
+   * Keep the frame size when bandwidth is short: a recorded file should not change its size.
+   * @param {RTCRtpSender} sender
+   * @param {MediaStreamTrack} track
+   */
+  async #tuneCamera(sender, track) {
+    const parameters = sender.getParameters();
+    parameters.degradationPreference = 'maintain-resolution';
+    for (const encoding of parameters.encodings) {
+      encoding.maxBitrate = this.#settings.maxVideoBps;
+      encoding.scaleResolutionDownBy = liveScale(track);
+    }
+    await sender.setParameters(parameters).catch(() => undefined);
+  }
+
+  #newConnection() {
+    const pc = new RTCPeerConnection({
+      bundlePolicy: 'max-bundle',
+      rtcpMuxPolicy: 'require',
+      iceServers: this.#settings.iceServers,
+    });
+    pc.onconnectionstatechange = () => {
+      if (pc !== this.#pc) return;
+      this.emit('state', pc.connectionState);
+      if (pc.connectionState === 'failed') void this.restart();
+    };
+    this.#pc = pc;
+    return pc;
+  }
+
+  #dropConnection() {
+    clearTimeout(this.#timer);
+    this.#pc?.close();
+    this.#pc = null;
+    this.#pending = null;
+    this.#again = false;
+    this.#transceivers.clear();
+  }
+
+  async #offer() {
+    const pc = this.#pc;
+    if (!pc) return;
+    if (this.#pending) {
+      this.#again = true;
+      return;
+    }
+    this.#again = false;
+    const plain = (await pc.createOffer()).sdp ?? '';
+    let sdp = withAudioNack(plain);
+    try {
+      await pc.setLocalDescription({ type: 'offer', sdp });
+    } catch {
+      sdp = plain; // without retransmission of audio; the server's stats say so
+      await pc.setLocalDescription({ type: 'offer', sdp });
+    }
+    /** @type {import('./messages.js').TrackRequest[]} */
+    const tracks = [];
+    for (const [kind, transceiver] of this.#transceivers) {
+      if (transceiver.direction === 'sendonly' && transceiver.mid !== null) tracks.push({ mid: transceiver.mid, kind });
+    }
+    this.#pending = { offer_id: ++this.#offerId, sdp, tracks };
+    this.#transmit();
+  }
+
+  #transmit() {
+    if (!this.#pending) return;
+    clearTimeout(this.#timer);
+    // Not sent: the WebSocket is away, and `resend` comes with its return.
+    if (!this.#send({ type: 'webrtc_offer', transport: 'publish', ...this.#pending })) return;
+    this.#timer = setTimeout(() => void this.restart(), ANSWER_TIMEOUT_MS);
+  }
+
+  /** @param {() => Promise<void>} step */
+  #serial(step) {
+    this.#work = this.#work
+      .then(() => (this.#closed ? undefined : step()))
+      .catch((error) => console.warn('publishing failed', error));
+    return this.#work;
+  }
+}
+
+/** @param {MediaStreamTrack} track */
+function liveScale(track) {
+  return Math.max(1, (track.getSettings().height ?? 0) / MAX_LIVE_HEIGHT);
+}

@@ -1,0 +1,288 @@
+/**
+ * A joined room: who is in it, what is recorded, and both peer connections, over one WebSocket.
+ *
+ * Losing the WebSocket ends nothing: media goes on and the state is replaced by the next welcome. When the server no
+ * longer knows this participant's connections (`resumed` false), or the subscribe connection fails, both are made
+ * anew. Closing order: signaling, then publisher, then subscriber.
+ */
+
+import { SessionClock } from './clock.js';
+import { Emitter } from './emitter.js';
+import { Signaling } from './protocol.js';
+import { Publisher } from './publisher.js';
+import { Subscriber } from './subscriber.js';
+
+/** @typedef {import('./messages.js').ParticipantView} ParticipantView */
+/** @typedef {import('./messages.js').RecordingView} RecordingView */
+/** @typedef {import('./messages.js').Welcome} Welcome */
+/** @typedef {import('./messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('./publisher.js').OwnKind} OwnKind */
+/** @typedef {import('./subscriber.js').ReceivedTrack} ReceivedTrack */
+
+/** A failed subscribe connection is made anew at most so often. */
+const REJOIN_INTERVAL_MS = 5000;
+
+/**
+ * @typedef {object} Connection how this page is connected
+ * @property {import('./protocol.js').SignalingState} signaling
+ * @property {RTCPeerConnectionState | 'none'} publish
+ * @property {RTCPeerConnectionState | 'none'} subscribe
+ */
+
+/**
+ * @extends {Emitter<{
+ *   welcome: Welcome,
+ *   participants: ReadonlyMap<string, ParticipantView>,
+ *   joined: ParticipantView,
+ *   left: {participant: ParticipantView, reason: string},
+ *   media: readonly ReceivedTrack[],
+ *   recording: RecordingView | null,
+ *   connection: Connection,
+ *   error: {id: string, detail: string},
+ *   closed: import('./protocol.js').CloseReason,
+ * }>}
+ */
+export class Room extends Emitter {
+  clock = new SessionClock();
+  #signaling;
+  #participantId;
+  /** @type {Publisher | null} */
+  #publisher = null;
+  /** @type {Subscriber | null} */
+  #subscriber = null;
+  /** @type {Map<string, ParticipantView>} */
+  #participants = new Map();
+  /** @type {readonly ReceivedTrack[]} */
+  #media = [];
+  /** @type {RecordingView | null} */
+  #recording = null;
+  /** @type {Map<OwnKind, MediaStreamTrack>} */
+  #ownTracks = new Map();
+  /** @type {Map<OwnKind, boolean>} */
+  #muted = new Map();
+  #rejoinedMs = -Infinity;
+
+  /** @param {import('./messages.js').Identity} identity */
+  constructor(identity) {
+    super();
+    this.#participantId = identity.participant_id;
+    this.#signaling = new Signaling(identity.ws_url, identity.token, this.clock);
+    this.#signaling.on('state', () => this.#connectionChanged());
+    this.#signaling.on('welcome', (welcome) => this.#welcomed(welcome));
+    this.#signaling.on('message', (message) => this.#received(message));
+    this.#signaling.on('closed', (reason) => this.#ended(reason));
+  }
+
+  get participants() {
+    return /** @type {ReadonlyMap<string, ParticipantView>} */ (this.#participants);
+  }
+
+  get participantId() {
+    return this.#participantId;
+  }
+
+  get media() {
+    return this.#media;
+  }
+
+  get recording() {
+    return this.#recording;
+  }
+
+  /** @returns {Connection} */
+  get connection() {
+    return {
+      signaling: this.#signaling.state,
+      publish: this.#publisher?.connection?.connectionState ?? 'none',
+      subscribe: this.#subscriber?.connection.connectionState ?? 'none',
+    };
+  }
+
+  /** For diagnosis: the peer connection, or null. @param {'publish' | 'subscribe'} transport */
+  peerConnection(transport) {
+    return transport === 'publish' ? (this.#publisher?.connection ?? null) : (this.#subscriber?.connection ?? null);
+  }
+
+  join() {
+    this.#signaling.connect();
+  }
+
+  leave() {
+    this.#signaling.leave();
+  }
+
+  /**
+   * The tracks to publish from now on; may be called before the room is joined.
+   * @param {Map<OwnKind, MediaStreamTrack>} tracks
+   */
+  setOwnTracks(tracks) {
+    this.#ownTracks = new Map(tracks);
+    void this.#publisher?.setTracks(this.#ownTracks);
+  }
+
+  /**
+   * Tell the others; the caller silences the track itself.
+   * @param {OwnKind} kind
+   * @param {boolean} muted
+   */
+  setMuted(kind, muted) {
+    this.#muted.set(kind, muted);
+    for (const track of this.#participants.get(this.#participantId)?.tracks ?? []) {
+      if (track.kind !== kind) continue;
+      track.muted = muted;
+      this.#signaling.send({ type: 'track_muted', track_id: track.track_id, muted });
+    }
+    this.#participantsChanged();
+  }
+
+  /**
+   * @param {string} recordingId
+   * @param {import('./messages.js').CaptureView} capture
+   */
+  sendCaptureStatus(recordingId, capture) {
+    this.#signaling.send({ type: 'capture_status', recording_id: recordingId, capture });
+  }
+
+  /** @param {Welcome} welcome */
+  #welcomed(welcome) {
+    this.#participants = new Map(welcome.participants.map((view) => [view.participant_id, view]));
+    if (welcome.resumed && this.#subscriber) {
+      this.#publisher?.resend();
+    } else {
+      this.#connectMedia(welcome);
+    }
+    this.#sendMutes();
+    this.emit('welcome', welcome);
+    this.#participantsChanged();
+    this.#setRecording(welcome.recording);
+  }
+
+  /** @param {Welcome} welcome */
+  #connectMedia(welcome) {
+    const iceServers = welcome.ice_servers.map(({ urls, username, credential }) =>
+      username ? { urls, username, credential } : { urls },
+    );
+    this.#publisher?.close();
+    this.#subscriber?.close();
+    this.#media = [];
+    const send = this.#signaling.send.bind(this.#signaling);
+    const subscriber = new Subscriber(send, iceServers);
+    subscriber.on('tracks', (tracks) => {
+      this.#media = tracks;
+      this.emit('media', tracks);
+    });
+    subscriber.on('state', (state) => {
+      this.#connectionChanged();
+      if (state === 'failed') this.#rejoin();
+    });
+    this.#subscriber = subscriber;
+    this.#publisher = new Publisher(send, {
+      iceServers,
+      videoCodecs: welcome.video_codecs,
+      maxVideoBps: welcome.max_video_bps,
+    });
+    this.#publisher.on('state', () => this.#connectionChanged());
+    void this.#publisher.setTracks(this.#ownTracks);
+    this.emit('media', this.#media);
+  }
+
+  #rejoin() {
+    const now = performance.now();
+    const wait = Math.max(0, this.#rejoinedMs + REJOIN_INTERVAL_MS - now);
+    this.#rejoinedMs = now + wait;
+    setTimeout(() => {
+      if (this.connection.subscribe === 'failed') this.#signaling.rejoin();
+    }, wait);
+  }
+
+  /** @param {ServerMessage} message */
+  #received(message) {
+    switch (message.type) {
+      case 'webrtc_offer':
+        void this.#subscriber?.offered(message);
+        break;
+      case 'webrtc_answer':
+        void this.#publisher?.answered(message);
+        break;
+      case 'recording_status':
+        this.#setRecording(message.recording);
+        break;
+      case 'error':
+        this.emit('error', message);
+        break;
+      default:
+        this.#participantMessage(message);
+    }
+  }
+
+  /** @param {ServerMessage} message */
+  #participantMessage(message) {
+    const id = 'participant_id' in message ? message.participant_id : '';
+    const known = this.#participants.get(id);
+    switch (message.type) {
+      case 'participant_joined':
+        this.#participants.set(message.participant.participant_id, message.participant);
+        this.emit('joined', message.participant);
+        break;
+      case 'participant_updated':
+        this.#participants.set(message.participant.participant_id, message.participant);
+        break;
+      case 'participant_left':
+        if (id === this.#participantId) return; // the close code that follows says it
+        this.#participants.delete(id);
+        if (known) this.emit('left', { participant: known, reason: message.reason });
+        break;
+      case 'track_published':
+        if (!known) return;
+        known.tracks = [...known.tracks.filter((track) => track.track_id !== message.track.track_id), message.track];
+        if (id === this.#participantId) this.#sendMutes();
+        break;
+      case 'track_unpublished':
+        if (!known) return;
+        known.tracks = known.tracks.filter((track) => track.track_id !== message.track_id);
+        break;
+      case 'track_muted':
+        for (const track of known?.tracks ?? []) if (track.track_id === message.track_id) track.muted = message.muted;
+        break;
+      case 'capture_status':
+        if (known) known.capture = message.capture;
+        break;
+      default:
+        return;
+    }
+    this.#participantsChanged();
+  }
+
+  /** What was muted stays muted when a track gets a new id. */
+  #sendMutes() {
+    for (const track of this.#participants.get(this.#participantId)?.tracks ?? []) {
+      const muted = track.kind === 'microphone' || track.kind === 'camera' ? this.#muted.get(track.kind) : undefined;
+      if (muted === undefined || muted === track.muted) continue;
+      track.muted = muted;
+      this.#signaling.send({ type: 'track_muted', track_id: track.track_id, muted });
+    }
+  }
+
+  /** @param {RecordingView | null} recording */
+  #setRecording(recording) {
+    this.#recording = recording;
+    this.emit('recording', recording);
+  }
+
+  #participantsChanged() {
+    this.emit('participants', this.#participants);
+  }
+
+  #connectionChanged() {
+    this.emit('connection', this.connection);
+  }
+
+  /** @param {import('./protocol.js').CloseReason} reason */
+  #ended(reason) {
+    this.#publisher?.close();
+    this.#subscriber?.close();
+    this.#media = [];
+    this.emit('media', this.#media);
+    this.emit('closed', reason);
+  }
+}
