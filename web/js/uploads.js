@@ -1,0 +1,112 @@
+/**
+ * All uploads of this page: those of the running capture and those that other page loads left on the disk.
+ *
+ * Holds the Web Lock of each capture as long as its upload runs. `safe` is true exactly when nothing of this
+ * participant would be lost by closing the page.
+ */
+
+import { Emitter } from './emitter.js';
+import { emptyState } from './spool-log.js';
+import { Upload, lockName } from './upload.js';
+
+/** @typedef {import('./messages.js').CaptureView} CaptureView */
+
+/** @extends {Emitter<{progress: Uploads}>} */
+export class Uploads extends Emitter {
+  #spool;
+  /** @type {Upload[]} */
+  #uploads = [];
+
+  /** @param {import('./spool.js').Spool} spool */
+  constructor(spool) {
+    super();
+    this.#spool = spool;
+    addEventListener('online', () => {
+      for (const upload of this.#uploads) upload.nudge();
+    });
+  }
+
+  get all() {
+    return /** @type {readonly Upload[]} */ (this.#uploads);
+  }
+
+  get safe() {
+    return this.#uploads.every((upload) => upload.state === 'done');
+  }
+
+  /**
+   * Begin a capture: takes its lock, makes its files, starts uploading.
+   * @param {import('./spool-log.js').CaptureMeta} meta
+   * @returns {Promise<Upload>} when the files exist
+   */
+  begin(meta) {
+    return new Promise((resolve, reject) => {
+      const locked = navigator.locks.request(lockName(meta.capture_id), async () => {
+        await this.#spool.create(meta);
+        const upload = new Upload(this.#spool, meta, { ...emptyState(), meta });
+        resolve(upload);
+        await this.#run(upload);
+      });
+      locked.catch(reject);
+    });
+  }
+
+  /** Finish what earlier page loads could not; waits behind other tabs that still work on theirs. */
+  async recover() {
+    const ids = await this.#spool.list();
+    for (const id of ids) {
+      if (this.#uploads.some((upload) => upload.meta.capture_id === id)) continue;
+      navigator.locks
+        .request(lockName(id), async () => {
+          if (!(await this.#spool.exists(id))) return;
+          const state = await this.#spool.recover(id);
+          if (state?.meta) await this.#run(new Upload(this.#spool, state.meta, state));
+        })
+        .catch((error) => console.warn('recovery of a local copy failed', id, error));
+    }
+  }
+
+  /**
+   * Figures of this participant's captures of one recording, as one. Null: there are none.
+   * @param {string} recordingId
+   * @returns {CaptureView | null}
+   */
+  view(recordingId) {
+    const mine = this.#uploads
+      .filter((upload) => upload.meta.recording_id === recordingId)
+      .sort((a, b) => a.meta.start_ms - b.meta.start_ms);
+    const first = mine[0];
+    if (!first) return null;
+    const since = (/** @type {Upload} */ upload) => upload.meta.start_ms - first.meta.start_ms;
+    const behind = mine.find((upload) => upload.safeMs < upload.capturedMs || upload.state === 'capturing') ?? mine.at(-1);
+    const states = mine.map((upload) => upload.state);
+    return {
+      captured_bytes: mine.reduce((sum, upload) => sum + upload.capturedBytes, 0),
+      verified_bytes: mine.reduce((sum, upload) => sum + upload.verifiedBytes, 0),
+      captured_ms: Math.max(...mine.map((upload) => since(upload) + upload.capturedMs), 0),
+      safe_ms: behind ? Math.max(0, since(behind) + behind.safeMs) : 0,
+      state: states.includes('capturing')
+        ? 'recording'
+        : states.includes('failed')
+          ? 'failed'
+          : states.every((state) => state === 'done')
+            ? 'done'
+            : 'uploading',
+    };
+  }
+
+  /** @param {Upload} upload a failed one: give its bytes up */
+  async discard(upload) {
+    await upload.discard();
+    this.#uploads = this.#uploads.filter((other) => other !== upload);
+    this.emit('progress', this);
+  }
+
+  /** @param {Upload} upload */
+  async #run(upload) {
+    this.#uploads.push(upload);
+    upload.on('progress', () => this.emit('progress', this));
+    this.emit('progress', this);
+    await upload.run();
+  }
+}
