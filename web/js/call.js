@@ -1,0 +1,217 @@
+/**
+ * One call, from joined to left: wires the room, the devices, the local copy and what is shown.
+ *
+ * Closing order: room (which closes its connections), local copy, devices, tiles and controls. Uploads outlive it.
+ */
+
+import * as api from './api.js';
+import { Capture } from './capture.js';
+import { LocalLevel } from './meter.js';
+import { Room } from './room.js';
+import { Controls } from './ui/controls.js';
+import { byId, setText } from './ui/dom.js';
+import { announce, toast } from './ui/notices.js';
+import { explain } from './ui/problems.js';
+import { Tiles } from './ui/tiles.js';
+
+/** @typedef {import('./messages.js').Identity} Identity */
+/** @typedef {import('./protocol.js').CloseReason} CloseReason */
+
+const TICK_MS = 500;
+
+/** The state of the local copy is told at most so often. */
+const STATUS_INTERVAL_MS = 1000;
+
+export class Call {
+  #identity;
+  #devices;
+  #uploads;
+  #level = new LocalLevel();
+  #tiles;
+  #controls;
+  #recordingId = '';
+  #wasRecording = false;
+  #pending = false;
+  #sentStatus = '';
+  #statusMs = -Infinity;
+  /** @type {(() => void)[]} */
+  #undo = [];
+  room;
+  capture;
+
+  /**
+   * @param {Identity} identity
+   * @param {import('./devices.js').Devices} devices
+   * @param {import('./spool.js').Spool} spool
+   * @param {import('./uploads.js').Uploads} uploads
+   */
+  constructor(identity, devices, spool, uploads) {
+    this.#identity = identity;
+    this.#devices = devices;
+    this.#uploads = uploads;
+    this.room = new Room(identity);
+    this.capture = new Capture(identity, this.room.clock, spool, uploads);
+    this.#tiles = new Tiles(this.room, devices, () => this.#ownCapture(), () => this.#level.read());
+    this.#controls = new Controls(
+      {
+        mute: () => this.#toggle('microphone'),
+        camera: () => this.#toggle('camera'),
+        record: () => void this.#record(),
+        leave: () => this.room.leave(),
+      },
+      identity.role === 'host',
+    );
+  }
+
+  /** @returns {Promise<CloseReason>} when it is over */
+  async run() {
+    const closed = new Promise((/** @type {(reason: CloseReason) => void} */ resolve) => this.room.on('closed', resolve));
+    this.#listen();
+    this.#devicesChanged();
+    byId('room', HTMLElement).hidden = false;
+    this.room.join();
+    const reason = await closed;
+    this.#close();
+    return reason;
+  }
+
+  #listen() {
+    const { room } = this;
+    const tick = setInterval(() => this.#tick(), TICK_MS);
+    this.#undo.push(
+      () => clearInterval(tick),
+      this.#devices.on('changed', () => this.#devicesChanged()),
+      this.#devices.on('lost', (kind) => toast(`The ${kind} was unplugged. Choose another one under Devices.`, { kind: 'error' })),
+      this.#uploads.on('progress', () => this.#sendStatus()),
+    );
+    room.on('welcome', (welcome) => {
+      this.capture.setProfile(welcome.capture_profile);
+      setText(byId('session-title', HTMLElement), welcome.title);
+    });
+    room.on('recording', (recording) => this.#recordingChanged(recording));
+    room.on('connection', () => this.#showConnection());
+    room.on('joined', ({ display_name }) => announce(`${display_name} joined`));
+    room.on('left', ({ participant, reason }) =>
+      announce(`${participant.display_name} ${reason === 'lost' ? 'lost the connection' : 'left'}`),
+    );
+    room.on('error', ({ id, detail }) => console.warn('refused by the studio', id, detail));
+    this.capture.on('problem', (problem) => toast(problem, { kind: 'error' }));
+  }
+
+  #close() {
+    for (const undo of this.#undo) undo();
+    void this.capture.stop();
+    this.#level.setTrack(undefined);
+    this.#devices.close();
+    this.#tiles.close();
+    this.#controls.close();
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    document.body.classList.remove('is-recording');
+    byId('connection-banner', HTMLElement).hidden = true;
+    byId('room', HTMLElement).hidden = true;
+  }
+
+  /** @param {import('./publisher.js').OwnKind} kind */
+  #toggle(kind) {
+    const muted = !this.#devices.isMuted(kind);
+    this.#devices.setMuted(kind, muted);
+    this.room.setMuted(kind, muted);
+    this.#showOwn();
+    announce(kind === 'microphone' ? (muted ? 'Microphone muted' : 'Microphone on') : muted ? 'Camera off' : 'Camera on');
+  }
+
+  #devicesChanged() {
+    const tracks = this.#devices.tracks;
+    this.room.setOwnTracks(tracks);
+    this.capture.setTracks(tracks);
+    this.#level.setTrack(tracks.get('microphone'));
+    this.#showOwn();
+    this.#tiles.update();
+  }
+
+  #showOwn() {
+    const tracks = this.#devices.tracks;
+    this.#controls.showOwn({
+      microphone: tracks.has('microphone'),
+      camera: tracks.has('camera'),
+      microphoneMuted: this.#devices.isMuted('microphone'),
+      cameraMuted: this.#devices.isMuted('camera'),
+    });
+  }
+
+  async #record() {
+    if (this.#pending) return;
+    const { session_id, token } = this.#identity;
+    const { recording } = this.room;
+    this.#pending = true;
+    this.#showRecording();
+    try {
+      if (recording?.state === 'recording') await api.stopRecording(session_id, recording.recording_id, token);
+      else await api.startRecording(session_id, token);
+    } catch (error) {
+      toast(explain(error), { kind: 'error' });
+    } finally {
+      this.#pending = false;
+      this.#showRecording();
+    }
+  }
+
+  /** @param {import('./messages.js').RecordingView | null} recording */
+  #recordingChanged(recording) {
+    const running = recording?.state === 'recording';
+    if (running) {
+      this.#recordingId = recording.recording_id;
+      this.capture.start(recording.recording_id);
+      void navigator.storage?.persist?.().catch(() => undefined);
+    } else {
+      void this.capture.stop();
+    }
+    if (running !== this.#wasRecording) announce(running ? 'Recording started' : 'Recording stopped');
+    this.#wasRecording = running;
+    this.#showRecording();
+  }
+
+  #showRecording() {
+    this.#controls.showRecording(this.#wasRecording, this.#pending);
+    this.#tick();
+  }
+
+  #tick() {
+    const { recording, clock } = this.room;
+    const now = clock.at(performance.now());
+    if (recording?.state === 'recording' && now !== null) this.#controls.showTime(now - recording.started_ms);
+    this.#tiles.update();
+    this.#sendStatus();
+  }
+
+  #ownCapture() {
+    return this.#recordingId ? this.#uploads.view(this.#recordingId) : null;
+  }
+
+  #sendStatus() {
+    const capture = this.#ownCapture();
+    const now = performance.now();
+    if (!capture || now - this.#statusMs < STATUS_INTERVAL_MS) return;
+    const text = JSON.stringify([this.#recordingId, capture]);
+    if (text === this.#sentStatus) return;
+    this.#statusMs = now;
+    this.#sentStatus = text;
+    this.room.sendCaptureStatus(this.#recordingId, capture);
+  }
+
+  #showConnection() {
+    const { signaling, publish, subscribe } = this.room.connection;
+    const banner = byId('connection-banner', HTMLElement);
+    const media = [publish, subscribe].some((state) => state === 'failed' || state === 'disconnected');
+    let text = '';
+    if (signaling === 'waiting' || (signaling === 'connecting' && this.room.participants.size > 0)) {
+      text = media
+        ? 'Connection lost. Trying to come back…'
+        : 'The studio does not answer. Trying again; sound and picture may go on meanwhile.';
+    } else if (media) {
+      text = 'Sound and picture are interrupted. Trying to come back…';
+    }
+    setText(byId('connection-text', HTMLElement), text);
+    banner.hidden = text === '';
+  }
+}
