@@ -27,11 +27,13 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/installed: pyproject.toml $(VENV)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@echo 'Installing into $(VENV); this takes a minute.'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml $(VENV)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo 'Installing into $(VENV) with what the tests need; this takes a minute.'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
 # What is left out, and why, is said in one line; the tests that need it skip.
