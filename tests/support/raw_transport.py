@@ -207,19 +207,23 @@ class RawTransport:
             except OSError:  # an ICMP answer: nobody listens there at the moment
                 self.counters["refused"] += 1
                 break
-            first = datagram[0] if datagram else 255
-            if 128 <= first <= 191 and len(datagram) >= 12:
-                if 192 <= datagram[1] <= 223:
-                    self._take_rtcp(datagram)
-                else:
-                    self._take_rtp(datagram)
-            elif first < 4:
-                self._take_stun(datagram)
-            elif 20 <= first <= 63:
-                self._dtls_queue.put_nowait(datagram)
-            else:
-                self.counters["unknown"] += 1
+            self.take(datagram)
         self.on_activity()
+
+    def take(self, datagram: bytes) -> None:
+        """A datagram came."""
+        first = datagram[0] if datagram else 255
+        if 128 <= first <= 191 and len(datagram) >= 12:
+            if 192 <= datagram[1] <= 223:
+                self._take_rtcp(datagram)
+            else:
+                self._take_rtp(datagram)
+        elif first < 4:
+            self._take_stun(datagram)
+        elif 20 <= first <= 63:
+            self._dtls_queue.put_nowait(datagram)
+        else:
+            self.counters["unknown"] += 1
 
     def _take_rtp(self, packet: bytes) -> None:
         _, _, sequence, timestamp, ssrc = _RTP.unpack_from(packet)

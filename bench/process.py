@@ -1,0 +1,54 @@
+"""CPU time and placement of a process, from /proc."""
+
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Times(NamedTuple):
+    """Of one thread, nanoseconds."""
+
+    on_cpu: int
+    waiting: int
+    """Ready to run, but others had the core."""
+
+
+def times(pid: int) -> dict[int, Times]:
+    """Of each thread: the first two fields of its schedstat. The first thread has the process's id."""
+    found: dict[int, Times] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            fields = (task / "schedstat").read_text().split()
+        except FileNotFoundError:  # it ended while we looked
+            continue
+        found[int(task.name)] = Times(int(fields[0]), int(fields[1]))
+    return found
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep all threads of a process on one core; threads it starts later inherit that."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
+
+
+def two_cores() -> tuple[int, int] | None:
+    """A core for the server and one for everything else; None on a machine with one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[1]) if len(cores) > 1 else None
+
+
+def conditions() -> dict[str, str | int | float]:
+    """What figures depend on beside the program."""
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
