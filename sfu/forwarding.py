@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from sfu.history import Packet
 from sfu.ice import Address
 from sfu.srtp import Crypt
-from sfu.udp import MAX_RUN
 
 if TYPE_CHECKING:
     from sfu.subscription import Subscription
+
+MAX_RUN = 40
+"""Packets of one segmented send: the kernel takes 64 and 65,507 bytes, 40 of 1,500 fit."""
 
 MAX_PAD = 3
 """Bytes of padding spent to make a run."""

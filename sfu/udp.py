@@ -26,9 +26,6 @@ _UDP_SEGMENT = 103
 
 _OFFLOAD_ERRORS = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 
-MAX_RUN = 40
-"""Packets of one segmented send; the kernel takes 64 and 65,507 bytes, 40 of 1,500 fit."""
-
 Ancillary = list[tuple[int, int, bytes]]
 
 
