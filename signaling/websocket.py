@@ -51,6 +51,7 @@ class WebSocketApi:
         if not socket.can_prepare(request):
             raise Problem("bad_request", "a WebSocket upgrade is expected")
         await socket.prepare(request)
+        log.debug("websocket_opened", client=self._studio.origins.client(request))
         connection = Connection(socket, request.transport, self._studio.counters)
         participant_id = request.query.get("participant_id", "")
         visit = Visit(self._studio, connection, request.match_info["session_id"], participant_id)
