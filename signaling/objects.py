@@ -1,7 +1,8 @@
 """Serves the folder store's signed URLs: `GET /objects/{key}` with ranges, `PUT /objects/{key}`.
 
 Guarantees: nothing happens without a valid signature for this method and key; what people uploaded is never run or
-sniffed by a browser; a PUT that is cut off, too slow or too long leaves nothing behind.
+sniffed by a browser; a PUT that is cut off, too slow or too long leaves nothing behind. Disks are read and written in
+the store's threads: aiohttp's own FileResponse would read them on the event loop that carries media.
 """
 
 import asyncio
@@ -40,13 +41,28 @@ class ObjectsApi:
     async def get(self, request: web.Request) -> web.StreamResponse:
         key = self._allowed(request)
         try:
-            await self._store.head(key)
+            info = await self._store.head(key)
         except ObjectNotFound:
             raise Problem("unknown_object") from None
-        headers = HEADERS | {"Content-Type": self._store.content_type_of(key)}
+        etag = f'"{info.etag}"'
+        headers = HEADERS | {
+            "Content-Type": self._store.content_type_of(key),
+            "Accept-Ranges": "bytes",
+            "ETag": etag,
+        }
         if filename := request.query.get("filename"):
             headers["Content-Disposition"] = attachment(filename)
-        return web.FileResponse(self._store.path_of(key), headers=headers)
+        part = None if request.headers.get("If-Range", etag) != etag else _range(request, info.size_bytes)
+        if part is not None:
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{info.size_bytes}"
+        body = part or range(info.size_bytes)
+        response = web.StreamResponse(status=206 if part else 200, headers=headers)
+        response.content_length = len(body)
+        await response.prepare(request)
+        async for piece in self._store.get(key, offset=body.start, length=len(body)):
+            await response.write(piece)
+        await response.write_eof()
+        return response
 
     async def put(self, request: web.Request) -> web.Response:
         key = self._allowed(request)
@@ -73,6 +89,23 @@ class ObjectsApi:
         except ObjectStoreError:
             raise Problem("url_refused") from None
         return key
+
+
+def _range(request: web.Request, size: int) -> range | None:
+    """The one range asked for (RFC 9110 14.2); None: the whole object, also for what is not a single range of bytes.
+
+    Raises HTTPRequestRangeNotSatisfiable.
+    """
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    if asked.start is None and asked.stop is None:
+        return None
+    start, stop, _ = asked.indices(size)
+    if start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return range(start, stop)
 
 
 async def _pieces(content: StreamReader) -> AsyncIterator[bytes]:

@@ -155,6 +155,12 @@ async def test_an_object_is_served_whole_and_in_ranges(control: Control) -> None
         assert part.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(FILM)}"
     beyond = await control.call("GET", url, headers={"Range": f"bytes={len(FILM)}-"})
     assert beyond.status == 416
+    etag = whole.headers["ETag"]
+    same = await control.call("GET", url, headers={"Range": "bytes=0-9", "If-Range": etag})
+    other = await control.call("GET", url, headers={"Range": "bytes=0-9", "If-Range": '"of-before"'})
+    several = await control.call("GET", url, headers={"Range": "bytes=0-1,4-5"})
+    assert (same.status, other.status, several.status) == (206, 200, 200)
+    assert other.body == several.body == FILM
 
 
 async def test_a_download_is_an_attachment_of_the_signed_name(control: Control) -> None:
