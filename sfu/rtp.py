@@ -52,7 +52,7 @@ def read_extensions(block: bytes, profile: int) -> dict[int, bytes]:
             continue
         if one_byte:
             identifier, size = first >> 4, (first & 15) + 1
-            if identifier == 15:
+            if identifier in (0, 15):  # padding has no length, and 15 is reserved: both end the reading
                 break
             position += 1
         else:
@@ -71,7 +71,8 @@ class Layout:
     """One arrangement of one-byte extensions, so that the values of interest are read by one precompiled unpack.
 
     `unpack(data, offset)` gives the element headers at even positions, to be compared with `headers`, and the values
-    at odd ones. `transport_sequence` and `orientation` are positions in that tuple, or -1.
+    at odd ones. Padding and what ended the reading are compared as well: another packet may have an element there.
+    `transport_sequence` and `orientation` are positions in that tuple, or -1.
     """
 
     __slots__ = ("head", "headers", "orientation", "transport_sequence", "unpack")
@@ -80,27 +81,30 @@ class Layout:
         self.head = head
         self.transport_sequence = self.orientation = -1
         code: list[str] = ["!"]
-        headers: list[int] = []
+        headers: list[int | bytes] = []
         position, end = 0, len(block)
         while position < end:
             first = block[position]
             if first == 0:
-                code.append("x")
-                position += 1
+                rest = block[position:]
+                run = len(rest) - len(rest.lstrip(b"\0"))
+                headers.append(0 if run == 1 else bytes(run))
+                code.append("B" if run == 1 else f"{run}s")
+                position += run
+                if position < end:
+                    code.append("0s")  # the value that keeps headers at even positions
                 continue
             identifier, size = first >> 4, (first & 15) + 1
-            if identifier == 15 or position + 1 + size > end:
-                break
             value_at = 2 * len(headers) + 1
             headers.append(first)
-            if identifier == transport_sequence_id and size == 2:
-                self.transport_sequence = value_at
-                code.append("BH")
-            elif identifier == orientation_id and size == 1:
-                self.orientation = value_at
-                code.append("BB")
-            else:
-                code.append(f"B{size}s")
+            if identifier in (0, 15) or position + 1 + size > end:
+                code.append("B")
+                break
+            if identifier == transport_sequence_id:
+                self.transport_sequence = value_at if size == 2 else -1
+            elif identifier == orientation_id:
+                self.orientation = value_at if size == 1 else -1
+            code.append(f"B{size}s" if size > 2 else "BH" if size == 2 else "BB")
             position += 1 + size
         self.headers = tuple(headers)
         self.unpack: Callable[[bytes, int], tuple[int, ...]] = struct.Struct("".join(code)).unpack_from
