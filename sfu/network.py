@@ -105,13 +105,15 @@ def machine_addresses() -> list[str]:
 
 def split_host_port(text: str) -> tuple[str, int]:
     """`address`, `address:port` or `[v6]:port`; port 0 where none is given. Raises ValueError."""
-    host, port = text, ""
+    host, colon, port = text, "", ""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
+        host, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not bracket or colon not in ("", ":"):
+            raise ValueError(f"{text}: not of the form [address]:port")
     elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    number = int(port) if port else 0
+        host, colon, port = text.partition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1 if colon else 0
     if not 0 <= number <= 65535:
         raise ValueError(f"{text}: the port is not from 1 to 65535")
     return str(ipaddress.ip_address(host)), number
