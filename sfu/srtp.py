@@ -25,6 +25,9 @@ WINDOW = 4096
 """Replay window in packets: about 8 s of 4 Mbit/s video, so that a late retransmission is still taken."""
 
 RTCP_WINDOW = 128
+_LIBSRTP_BUFFER_BYTES = 4096
+"""The longest datagram, what a retransmission adds to it, and 148 bytes that pylibsrtp keeps free."""
+
 _LABEL_RTP, _LABEL_RTP_SALT, _LABEL_RTCP, _LABEL_RTCP_SALT = 0, 2, 3, 5
 
 
@@ -173,4 +176,9 @@ def _libsrtp(master: bytes, direction: int) -> pylibsrtp.Session:
         key=master, ssrc_type=direction, srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80
     )
     policy.window_size = WINDOW
-    return pylibsrtp.Session(policy)
+    session = pylibsrtp.Session(policy)
+    # Its buffer of 1,500 bytes seals at most 1,356, and what is longer raises in the packet path (not public; a test
+    # holds on to it).
+    session._cdata = pylibsrtp.ffi.new("char[]", _LIBSRTP_BUFFER_BYTES)
+    session._buffer = pylibsrtp.ffi.buffer(session._cdata)
+    return session
