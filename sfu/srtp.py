@@ -17,6 +17,7 @@ import pylibsrtp
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pylibsrtp._binding import ffi
 
 Crypt = Callable[[bytes, bytes, bytes], bytes]
 """(nonce of 12 bytes, text, associated data) -> text. Decryption raises InvalidTag."""
@@ -179,6 +180,6 @@ def _libsrtp(master: bytes, direction: int) -> pylibsrtp.Session:
     session = pylibsrtp.Session(policy)
     # Its buffer of 1,500 bytes seals at most 1,356, and what is longer raises in the packet path (not public; a test
     # holds on to it).
-    session._cdata = pylibsrtp.ffi.new("char[]", _LIBSRTP_BUFFER_BYTES)
-    session._buffer = pylibsrtp.ffi.buffer(session._cdata)
+    session._cdata = ffi.new("char[]", _LIBSRTP_BUFFER_BYTES)
+    session._buffer = ffi.buffer(session._cdata)
     return session
