@@ -4,7 +4,12 @@ A subscription that changes its source must go on with picture id and TL0PICIDX 
 all copies of a packet is computed once here; a copy costs one expression.
 """
 
+import struct
+
 import msgspec
+
+_CHROMIUM = struct.Struct("!HH")
+"""Flags, and the picture id of 15 bits behind its own flag: the form without layers."""
 
 
 class Descriptor(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +38,12 @@ class Descriptor(msgspec.Struct, frozen=True, gc=False):
 def describe(payload: bytes) -> Descriptor:
     """Descriptor of a VP8 payload. Without a picture id, or cut short: one of no bytes, so nothing is rewritten."""
     length = len(payload)
-    if length < 4 or not payload[0] & 0x80 or not payload[1] & 0x80:
+    if length < 4:
+        return NOTHING
+    flags, number = _CHROMIUM.unpack_from(payload)
+    if flags & 0x80F0 == 0x8080 and number & 0x8000:  # every packet of a browser that sends no layers: hot
+        return Descriptor(4, flags << 16 | 0x8000, number & 0x7FFF, 0x7FFF, 0, 0, 0, 0)
+    if flags & 0x8080 != 0x8080:
         return NOTHING
     extension = payload[1]
     long_form = payload[2] & 0x80

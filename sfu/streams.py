@@ -34,6 +34,9 @@ JUMP = 3000
 VIEWER_ORIENTATION_ID = 1
 """Id of the video orientation extension in every subscribe offer."""
 
+_new = tuple.__new__
+"""Makes a Packet without the call in between that a NamedTuple has of its own; a third of the cost."""
+
 
 class SrtpStream:
     """One SSRC of one publisher: decrypts, refuses what it has seen, notes arrivals and reads extensions."""
@@ -247,24 +250,21 @@ class Encoding(SrtpStream):
         self.packets += 1
         self.octets += len(payload)
         if not late:
-            transit = now * self.clock_rate_hz - timestamp
-            change = abs(transit - self._transit)
-            self._transit = transit
-            if change < 1_000_000:
-                self.jitter += (change - self.jitter) / 16
-            self.last_timestamp = timestamp
+            if timestamp != self.last_timestamp:  # as in libwebrtc: the packets of one frame are spread on purpose
+                transit = now * self.clock_rate_hz - timestamp
+                change = abs(transit - self._transit)
+                self._transit = transit
+                if change < 1_000_000:
+                    self.jitter += (change - self.jitter) / 16
+                self.last_timestamp = timestamp
             self.last_arrival = now
         if self._tap is not None:
             self._record(now, index, timestamp, marker, strip_padding(payload) if padded else payload)
-        packet = Packet(
-            index,
-            marker | padded,
-            timestamp,
-            payload,
-            b"" if orientation < 0 else bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0)),
-            describe(payload) if self.is_vp8 else NOTHING,
-            now,
-        )
+        extension = b""
+        if orientation >= 0:
+            extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0))
+        descriptor = describe(payload) if self.is_vp8 else NOTHING
+        packet = _new(Packet, (index, marker | padded, timestamp, payload, extension, descriptor, now))
         self.history.put(packet)
         if self._key_frame is not None and self._key_frame(payload):
             self.key_frames += 1
