@@ -4,7 +4,7 @@ Guarantees: an object appears whole or not at all, and is on disk when a method 
 has begun keeps the content it began with; no key reaches outside of the folder. Several processes may use one folder.
 
 Unlike S3: a key cannot be both an object and the beginning of another key (`refused`), and content types are those of
-the suffix. URLs lead to the program itself, which serves them with `verify`, `path_of` and `receive`.
+the suffix. URLs lead to the program itself, which serves them with `verify`, `get` and `receive`.
 """
 
 import asyncio
