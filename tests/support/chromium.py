@@ -53,7 +53,8 @@ class SentFrame:
     timestamp: int
     """RTP timestamp, 32 bits."""
     is_key: bool
-    size_bytes: int
+    checksum: int
+    """CRC-32 of the encoded frame. VP8 and Opus go into a file as they are, other codecs are framed anew."""
 
 
 @dataclass
@@ -117,9 +118,15 @@ class RoomPage:
             kind,
         )
         return [
-            SentFrame((wall_ms + offset_ms) / 1000, timestamp, type == "key", size)
-            for wall_ms, timestamp, type, size in frames
+            SentFrame((wall_ms + offset_ms) / 1000, timestamp, type == "key", checksum)
+            for wall_ms, timestamp, type, checksum in frames
         ]
+
+    async def noted(self, frames: int) -> None:
+        """The probe heard of so many video frames; its notes come from a worker."""
+        script = """(wanted) => __probe.sent.filter((sender) => sender.kind === 'video')
+            .reduce((sum, sender) => sum + sender.frames.length, 0) >= wanted"""
+        await self.until(script, frames)
 
     async def participant_id(self) -> str:
         id: str = await self.page.evaluate("__probe.participantId")

@@ -1,33 +1,29 @@
 """Compares the packets of a file with the frames that a page's encoder sent: what is missing, what nobody sent.
 
-A core on plain numbers. A file's clock starts at its own first packet and a container rounds to milliseconds, so the
-two are laid over each other first: the file must begin at some sent frame, and the one with the best fit near the
-expected moment is taken.
+A core on plain numbers. Frames are known by a checksum of their bytes, so that a match says that a frame is there, in
+order, and unchanged; times are compared apart from that.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TOLERANCE_S = 0.003
-"""Both ends of a difference are rounded to 1 ms; frames are at least 20 ms apart."""
-SEARCH_S = 2.5
-"""How far from the expected moment the first frame is looked for."""
+SEARCH = 300
+"""Frames looked ahead for the next one of the file: more than a test ever loses in a row."""
 
 
 @dataclass(frozen=True)
 class Match:
-    first: int
-    """Index of the sent frame that the file begins with."""
-    last: int
-    """Index of the last sent frame that is in the file."""
+    pairs: tuple[tuple[int, int], ...]
+    """(index among the sent frames, index in the file), both growing."""
     missing: tuple[int, ...]
-    """Sent frames between these two that the file lacks."""
-    extra: tuple[float, ...]
-    """Times in the file at which nobody sent a frame."""
+    """Sent frames between the first and the last pair that the file lacks."""
+    extra: tuple[int, ...]
+    """Packets of the file that nobody sent, or not there."""
 
     @property
-    def faults(self) -> int:
-        return len(self.missing) + len(self.extra)
+    def first(self) -> int:
+        """The sent frame that the file begins with."""
+        return self.pairs[0][0]
 
 
 def seconds(timestamps: Sequence[int], clock_rate_hz: int) -> list[float]:
@@ -40,26 +36,27 @@ def seconds(timestamps: Sequence[int], clock_rate_hz: int) -> list[float]:
     return times
 
 
-def match(sent_s: Sequence[float], file_s: Sequence[float], expected_s: float) -> Match:
-    """Lay a file over what was sent. `expected_s`: where in `sent_s` the file's first packet should be, about."""
-    candidates = [index for index, time_s in enumerate(sent_s) if abs(time_s - expected_s) < SEARCH_S]
-    assert candidates, f"nothing was sent within {SEARCH_S} s of {expected_s:.3f} s"
-    fits = [_fit(sent_s, file_s, first) for first in candidates]
-    return min(fits, key=lambda fit: (fit.faults, abs(sent_s[fit.first] - expected_s)))
+def match(sent: Sequence[int], file: Sequence[int]) -> Match:
+    """Find the packets of a file, in order, among the sent frames; both as checksums.
+
+    Silence may be sent twice with the same bytes, so of all places where the file may begin the best is taken.
+    """
+    begins = [index for index, checksum in enumerate(sent) if file and checksum == file[0]]
+    fits = [_walk(sent, file, begin) for begin in begins]
+    return min(fits, key=lambda fit: len(fit.missing) + len(fit.extra), default=Match((), (), tuple(range(len(file)))))
 
 
-def _fit(sent_s: Sequence[float], file_s: Sequence[float], first: int) -> Match:
-    shift_s = sent_s[first] - file_s[0]
-    index, last = first, first
+def _walk(sent: Sequence[int], file: Sequence[int], begin: int) -> Match:
+    pairs: list[tuple[int, int]] = []
     missing: list[int] = []
-    extra: list[float] = []
-    for time_s in file_s:
-        while index < len(sent_s) and sent_s[index] < time_s + shift_s - TOLERANCE_S:
-            missing.append(index)
-            index += 1
-        if index < len(sent_s) and sent_s[index] <= time_s + shift_s + TOLERANCE_S:
-            last = index
-            index += 1
-        else:
-            extra.append(time_s)
-    return Match(first, last, tuple(number for number in missing if number < last), tuple(extra))
+    extra: list[int] = []
+    at = begin
+    for number, checksum in enumerate(file):
+        found = next((index for index in range(at, min(at + SEARCH, len(sent))) if sent[index] == checksum), None)
+        if found is None:
+            extra.append(number)
+            continue
+        missing += range(at, found)
+        pairs.append((found, number))
+        at = found + 1
+    return Match(tuple(pairs), tuple(missing), tuple(extra))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.support import comparison
 from tests.support.api import Json
 from tests.support.chromium import RoomPage, SentFrame
@@ -57,6 +59,8 @@ class Person:
     sent: dict[str, list[SentFrame]]
     """By `audio` and `video`."""
     stats: list[Json]
+    frames_sent: tuple[int, int]
+    """What getStats said just before and just after `sent` was read."""
     errors: list[str]
     notes: dict[str, Any] = field(default_factory=dict)
     """What a test saw on the way."""
@@ -81,20 +85,33 @@ class Evidence:
         return file
 
     def match(self, name: str, media: str) -> comparison.Match:
-        """Lay a server file over what that page sent; `media`: `audio` or `video`."""
-        file = self.server(name, "microphone" if media == "audio" else "camera")
-        sent = self.people[name].sent[media]
-        sent_s = comparison.seconds([frame.timestamp for frame in sent], CLOCK_RATES_HZ[media])
-        expected = min(range(len(sent)), key=lambda index: abs(sent[index].session_s - file.start_s))
-        return comparison.match(sent_s, file.report.stream(media).pts_s, sent_s[expected])
+        """Find the packets of a server file among what that page sent; `media`: `audio` or `video`."""
+        sent = [frame.checksum for frame in self.people[name].sent[media]]
+        return comparison.match(sent, self.track(name, media).report.stream(media).checksums)
+
+    def track(self, name: str, media: str) -> File:
+        """The server file of the microphone (`audio`) or camera (`video`)."""
+        return self.server(name, "microphone" if media == "audio" else "camera")
+
+    def apart_s(self, name: str, media: str) -> list[float]:
+        """Of each packet of a server file: by how much its time since the first differs from the sender's RTP time."""
+        sent_s = comparison.seconds([frame.timestamp for frame in self.people[name].sent[media]], CLOCK_RATES_HZ[media])
+        pts_s = self.track(name, media).report.stream(media).pts_s
+        pairs = self.match(name, media).pairs
+        return [(pts_s[at] - pts_s[0]) - (sent_s[index] - sent_s[pairs[0][0]]) for index, at in pairs]
 
 
 async def witness(room: RoomPage) -> Person:
     """What a page knows now."""
     participant_id = await room.participant_id()
-    sent = {kind: await room.sent(kind) for kind in ("audio", "video")}
     stats = await room.stats("outbound-rtp", "inbound-rtp", "remote-inbound-rtp", "codec", "transport")
-    return Person(room.name, participant_id, sent, stats, await room.errors())
+    (video,) = [s for s in stats if s["type"] == "outbound-rtp" and s["kind"] == "video"]
+    await room.noted(video["framesSent"])
+    sent = {kind: await room.sent(kind) for kind in ("audio", "video")}
+    (later,) = [s for s in await room.stats("outbound-rtp") if s["kind"] == "video"]
+    return Person(
+        room.name, participant_id, sent, stats, (video["framesSent"], later["framesSent"]), await room.errors()
+    )
 
 
 async def finished(studio: Studio, session: Json, recording_id: str, *, local_copies: int) -> Json:
@@ -108,7 +125,8 @@ async def finished(studio: Studio, session: Json, recording_id: str, *, local_co
         local = [segment for segment in segments if segment["copy"] == "local" and segment["state"] == "stored"]
         if view["state"] == "finished" and len(local) >= local_copies:
             manifest = await studio.api.manifest(session["session_id"], recording_id, session["host_secret"])
-            listed = {s["segment_id"] for take in manifest["takes"] for s in take["segments"]}
+            # The manifest follows the rows: it is written again when a local copy is stored.
+            listed = {s["segment_id"] for take in manifest["takes"] for s in take["segments"] if s["state"] == "stored"}
             if listed >= {segment["segment_id"] for segment in segments}:
                 return manifest
         assert time.monotonic() < deadline_s, f"not finished after {FINISH_S} s: {view}\n{studio.log_text()}"
@@ -121,6 +139,8 @@ async def collect(
     manifest = await finished(studio, session, recording_id, local_copies=local_copies)
     view = await studio.api.recording(session["session_id"], recording_id, session["host_secret"])
     urls = {s["segment_id"]: s["play_url"] for take in view["takes"] for s in take["segments"]}
+    # Kept beside the files: what a failed test needs for a post-mortem.
+    (folder / "people.json").write_bytes(msgspec.json.encode(people))
     files = []
     for take in manifest["takes"]:
         for segment in take["segments"]:

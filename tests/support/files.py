@@ -3,6 +3,7 @@
 Knows nothing of the recorder: what it reports is what the file itself says and what its packets decode to.
 """
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class StreamReport:
     disorder: int = 0
     """Packets whose presentation time is not later than their predecessor's."""
     pts_s: list[float] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
+    """CRC-32 of each packet's data."""
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
     """Decoded video frames per (width, height)."""
 
@@ -88,6 +91,7 @@ def _take(packet: "av.Packet[Any]", report: StreamReport) -> None:
         if report.pts_s and pts_s <= report.pts_s[-1]:
             report.disorder += 1
         report.pts_s.append(pts_s)
+        report.checksums.append(zlib.crc32(bytes(packet)))
         report.packets += 1
         report.keyframes += packet.is_keyframe
     try:

@@ -30,7 +30,7 @@
     }
   };
 
-  /** One list per sender: [wall ms, RTP timestamp, `key` | `delta` | `` for audio, bytes]. */
+  /** One list per sender: [wall ms, RTP timestamp, `key` | `delta` | `` for audio, CRC-32]. */
   function watch(sender) {
     probe.worker ??= new Worker(WORKER);
     const frames = [];
