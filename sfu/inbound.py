@@ -11,15 +11,18 @@ import msgspec
 from sfu.interfaces import StreamInfo
 from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
-from sfu.rtp import LayoutCache, read_extensions
+from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
 from sfu.srtp import ReceiveKeys
-from sfu.streams import Encoding, RepairStream, SrtpStream
+from sfu.streams import Encoding, RepairStream
 from sfu.twcc import ArrivalLog
 
 MAX_STREAMS = 16
 """SSRCs of one transport, repair streams included: 2 video tracks of 3 layers with RTX, and 4 audio tracks. Further
 ones are dropped and counted."""
+
+MAX_ENDED = 4 * MAX_STREAMS
+"""Removed streams whose last packet index is remembered. Overflow: the one that ended longest ago is forgotten."""
 
 LOCAL_SSRC = 1
 """Sender SSRC of our RTCP; a receiver has no stream of its own to name."""
@@ -46,16 +49,20 @@ class Inbound:
         self.streams: dict[int, Encoding | RepairStream] = {}
         self.arrivals = ArrivalLog()
         self.dropped_unknown = self.dropped_limit = 0
+        self._ended: dict[int, int] = {}
+        """SSRC -> highest packet index of streams that were removed."""
         self._extensions: dict[str, int] = {}
         self._layouts = LayoutCache(0, 0)
         self._touched = touched
         self._on_encoding = on_encoding
 
     def negotiated(self, extensions: dict[str, int]) -> None:
-        """Ids of header extensions; equal for all sections of a bundle (RFC 8843 9.2)."""
-        if extensions != self._extensions:
-            self._extensions = extensions
-            self._layouts = LayoutCache(extensions.get(TRANSPORT_SEQUENCE, 0), extensions.get(ORIENTATION, 0))
+        """Ids of header extensions of one section: where two sections of a bundle have an extension, its id is the same
+        (RFC 8843 9.2)."""
+        known = self._extensions | extensions
+        if known != self._extensions:
+            self._extensions = known
+            self._layouts = LayoutCache(known.get(TRANSPORT_SEQUENCE, 0), known.get(ORIENTATION, 0))
 
     def add(self, track_id: str, section: Section, chosen: Chosen) -> None:
         self.sources[section.mid] = Source(
@@ -69,6 +76,10 @@ class Inbound:
             for ssrc, stream in list(self.streams.items()):
                 if (stream.encoding if isinstance(stream, RepairStream) else stream) in source.encodings:
                     del self.streams[ssrc]
+                    self._ended.pop(ssrc, None)
+                    self._ended[ssrc] = stream.highest
+            while len(self._ended) > MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
         return source
 
     # --- first sight of an SSRC
@@ -93,25 +104,29 @@ class Inbound:
         if source is None:
             self.dropped_unknown += 1
             return
-        for index in (sequence, sequence + 65536):  # the first packets may have been lost across a wrap
+        for index in self._first_indices(ssrc, sequence):
             stream = self._stream(source, ssrc, rid, repaired_rid, payload_type, index, keys)
             if stream is None:
                 break
-            if self._authentic(stream, data, first, sequence, now):
+            opened = stream.open(data, first, sequence, now)
+            if opened is not None:
                 self.streams[ssrc] = stream
                 if isinstance(stream, Encoding):
                     source.encodings.append(stream)
                     self._on_encoding(source, stream)
-                stream.receive(data, first, second, sequence, timestamp, now)
+                stream.take(opened, first, second, timestamp, now)
                 return
         self.dropped_unknown += 1
 
-    @staticmethod
-    def _authentic(stream: SrtpStream, data: bytes, first: int, sequence: int, now: float) -> bool:
-        pending = len(stream.arrivals)
-        opened = stream.open(data, first, sequence, now)
-        del stream.arrivals[pending:]  # it will be opened once more, as any packet
-        return opened is not None
+    def _first_indices(self, ssrc: int, sequence: int) -> list[int]:
+        """Which packet index the first packet may have: the packets before it may have been lost across a wrap.
+
+        A stream that ended and comes back, as when a browser publishes again on the same transceiver, goes on with its
+        rollovers; what it had taken before is not taken again.
+        """
+        ended = self._ended.get(ssrc, -1)
+        index = unwrap(sequence, ended) if ended >= 0 else sequence
+        return [i for i in (index, index + 65536) if i > ended]
 
     def _find(self, data: bytes, first: int, ssrc: int) -> tuple[Source | None, str, str]:
         found: dict[int, bytes] = {}

@@ -71,6 +71,7 @@ def _encoding(encoding: Encoding, now: float) -> dict[str, Any]:
         "key_frame_requests": encoding.requests.sent,
         "replayed": encoding.replayed,
         "refused": encoding.failed + encoding.wrong_type,
+        "tap_failures": encoding.tap_failures,
     }
 
 

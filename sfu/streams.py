@@ -74,10 +74,6 @@ class SrtpStream:
         self._arrivals = arrivals
         self.replayed = self.failed = self.wrong_type = 0
 
-    @property
-    def arrivals(self) -> list[tuple[int, float]]:
-        return self._arrivals.arrivals
-
     def open(self, data: bytes, first: int, sequence: int, now: float) -> tuple[int, bytes, int] | None:
         """Index, payload (with padding) and video orientation (-1: none) of an SRTP packet, or None: not to be used."""
         top = self.highest
@@ -129,8 +125,11 @@ class RepairStream(SrtpStream):
 
     def receive(self, data: bytes, first: int, second: int, sequence: int, timestamp: int, now: float) -> None:
         opened = self.open(data, first, sequence, now)
-        if opened is None:
-            return
+        if opened is not None:
+            self.take(opened, first, second, timestamp, now)
+
+    def take(self, opened: tuple[int, bytes, int], first: int, second: int, timestamp: int, now: float) -> None:
+        """What `open` gave, for the first time."""
         index, payload, orientation = opened
         self.seen[index % WINDOW] = index
         self.highest = max(self.highest, index)
@@ -176,6 +175,7 @@ class Encoding(SrtpStream):
         "reported",
         "requests",
         "subscriptions",
+        "tap_failures",
         "targets",
         "waiting",
     )
@@ -205,7 +205,7 @@ class Encoding(SrtpStream):
         self._transit = 0.0
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
-        self.packets = self.octets = self.key_frames = 0
+        self.packets = self.octets = self.key_frames = self.tap_failures = 0
         self.rate = Rate()
         self.last_timestamp = 0
         self.last_arrival = 0.0
@@ -226,8 +226,13 @@ class Encoding(SrtpStream):
         if opened is None:
             return
         if second & 0x7F != self.payload_type:
+            self.seen[opened[0] % WINDOW] = opened[0]
             self.wrong_type += 1
             return
+        self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
+
+    def take(self, opened: tuple[int, bytes, int], first: int, second: int, timestamp: int, now: float) -> None:
+        """What `open` gave, for the first time and with the payload type of this encoding."""
         self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
 
     def accept(
@@ -268,7 +273,8 @@ class Encoding(SrtpStream):
         self.history.put(packet)
         if self._key_frame is not None and self._key_frame(payload):
             self.key_frames += 1
-            self.requests.arrived()
+            if not (late and self.waiting):  # a repaired one starts nobody: they need another
+                self.requests.arrived()
         if late:
             self._forward_late(packet)
             return
@@ -306,21 +312,32 @@ class Encoding(SrtpStream):
     def end_tap(self, now: float) -> None:
         tap, self._tap = self._tap, None
         if tap is not None:
-            tap.end(now)
+            try:
+                tap.end(now)
+            except Exception:
+                self._tap_failed()
 
     def _record(self, now: float, index: int, timestamp: int, marker: int, payload: bytes) -> None:
         try:
             assert self._tap is not None
             self._tap.packet(now, index, timestamp, marker != 0, payload)
-        except Exception:  # a fault of the recorder must not touch the call
-            log.exception("tap_failed", ssrc=self.ssrc)
-            self._tap = None
+        except Exception:
+            self._tap_failed()
+
+    def _tap_failed(self) -> None:
+        """In an except clause: a fault of the recorder ends the tap and must not touch the call."""
+        log.exception("tap_failed", ssrc=self.ssrc)
+        self._tap = None
+        self.tap_failures += 1
 
     def sender_report(self, report: SenderReport, now: float) -> None:
         self.last_report = report
         self.last_report_arrival = now
         if self._tap is not None:
-            self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
+            try:
+                self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
+            except Exception:
+                self._tap_failed()
 
     # --- subscriptions
 
