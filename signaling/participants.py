@@ -126,13 +126,13 @@ class PeerMessages:
             )
 
     def track_published(self, track: TrackInfo) -> None:
+        """To the publisher too: it names its tracks by these ids when it mutes them."""
         if self._active:
             self._participant.tracks[track.track_id] = track
-            self._audience.broadcast(
-                TrackPublished(participant_id=self._participant.id, track=track_view(track)), but=self._participant.id
-            )
+            self._audience.broadcast(TrackPublished(participant_id=self._participant.id, track=track_view(track)))
 
     def track_unpublished(self, track: TrackInfo) -> None:
+        """Not to the publisher: it ended it itself, and a connection that takes over hears nothing before `welcome`."""
         if self._active and self._participant.tracks.pop(track.track_id, None) is not None:
             self._audience.track_ended(track)
             self._audience.broadcast(

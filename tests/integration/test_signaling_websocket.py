@@ -380,6 +380,8 @@ async def test_publishing_muting_and_unpublishing_is_told_to_the_others(control:
         (joined["participant_id"], "microphone", "opus"),
         (joined["participant_id"], "camera", "vp8"),
     ]
+    heard = [message for message in page.seen if message["type"] == "track_published"]
+    assert heard == told, "the publisher learns the ids of its tracks, before the answer"
     microphone, camera = (one["track"]["track_id"] for one in told)
     await page.send(type="track_muted", track_id=microphone, muted=True)
     muted = await witness.expect("track_muted")
