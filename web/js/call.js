@@ -69,6 +69,8 @@ export class Call {
     this.#listen();
     this.#devicesChanged();
     byId('room', HTMLElement).hidden = false;
+    // The join form is gone and with it the focus.
+    byId('tiles', HTMLElement).focus();
     this.room.join();
     const reason = await closed;
     this.#close();

@@ -48,22 +48,31 @@ export function devicesUnavailable() {
   return null;
 }
 
+/** @type {Record<string, 'denied' | 'missing' | 'busy'>} */
+const CAUSES = {
+  NotAllowedError: 'denied',
+  SecurityError: 'denied',
+  NotFoundError: 'missing',
+  OverconstrainedError: 'missing',
+  NotReadableError: 'busy',
+  AbortError: 'busy',
+};
+
 /**
+ * What getUserMedia threw, as a sentence about one or both kinds.
  * @param {unknown} error
- * @param {OwnKind} kind
+ * @param {string} what
  */
-function explained(error, kind) {
+function explained(error, what) {
   const name = error instanceof DOMException ? error.name : '';
-  if (name === 'NotAllowedError' || name === 'SecurityError') {
-    return new MediaProblem('denied', `The browser was not allowed to use the ${kind}. Click the camera symbol in the address bar, allow it, then choose the ${kind} again.`);
-  }
-  if (name === 'NotFoundError' || name === 'OverconstrainedError') {
-    return new MediaProblem('missing', `No ${kind} was found. Plug one in and choose it, or join without.`);
-  }
-  if (name === 'NotReadableError' || name === 'AbortError') {
-    return new MediaProblem('busy', `The ${kind} does not answer. Close other programs that use it, or unplug it and plug it in again.`);
-  }
-  return new MediaProblem('other', `The ${kind} could not be opened (${name || error}).`);
+  const cause = CAUSES[name] ?? 'other';
+  const sentences = {
+    denied: `The browser was not allowed to use the ${what}. Click the camera symbol in the address bar and allow it, then try again.`,
+    missing: `No ${what} was found. Plug one in, then try again; or join without.`,
+    busy: `The ${what} does not answer. Close other programs that use it, or unplug it and plug it in again; then try again.`,
+    other: `The ${what} could not be opened (${name || error}).`,
+  };
+  return new MediaProblem(cause, sentences[cause]);
 }
 
 /** @extends {Emitter<{changed: Map<OwnKind, MediaStreamTrack>, lost: OwnKind, devices: void}>} */
@@ -109,30 +118,41 @@ export class Devices extends Emitter {
   }
 
   /**
-   * Open what `choice` says for this kind, instead of what was open.
-   * @param {OwnKind} kind
-   * @throws {MediaProblem} the kind is then without a track
+   * Open what `choice` says for these kinds, instead of what was open. One that fails leaves the other alone.
+   * @param {OwnKind[]} kinds
+   * @returns {Promise<MediaProblem[]>} why kinds are without a track now, though one was chosen
    */
-  async open(kind) {
-    const wanted = kind === 'camera' ? this.choice.camera : this.choice.microphone;
-    const unavailable = devicesUnavailable();
-    this.#release(kind);
-    try {
-      if (wanted === NO_DEVICE) return;
-      if (unavailable) throw unavailable;
-      const constraints = kind === 'camera' ? { video: this.#camera() } : { audio: this.#microphone() };
-      const stream = await navigator.mediaDevices.getUserMedia(constraints).catch((error) => {
-        throw explained(error, kind);
-      });
-      this.#adopt(kind, stream.getTracks()[0]);
-    } finally {
-      this.emit('changed', this.tracks);
+  async open(kinds) {
+    /** @type {{kind: OwnKind, error: unknown}[]} */
+    const failures = [];
+    for (const kind of kinds) {
+      this.#release(kind);
+      try {
+        this.#adopt(kind, await this.#request(kind));
+      } catch (error) {
+        failures.push({ kind, error });
+      }
     }
+    // Once for all: a running local copy begins a new file with every change.
+    this.emit('changed', this.tracks);
+    const problems = failures.map(({ kind, error }) => (error instanceof MediaProblem ? error : explained(error, kind)));
+    // Both for the same reason: said once.
+    if (problems.length === 2 && problems[0]?.id === problems[1]?.id) return [explained(failures[0]?.error, 'camera and microphone')];
+    return problems;
   }
 
   close() {
     for (const kind of [...this.#tracks.keys()]) this.#release(kind);
     this.emit('changed', this.tracks);
+  }
+
+  /** @param {OwnKind} kind */
+  async #request(kind) {
+    if ((kind === 'camera' ? this.choice.camera : this.choice.microphone) === NO_DEVICE) return undefined;
+    const unavailable = devicesUnavailable();
+    if (unavailable) throw unavailable;
+    const constraints = kind === 'camera' ? { video: this.#camera() } : { audio: this.#microphone() };
+    return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks()[0];
   }
 
   /** @returns {MediaTrackConstraints} */

@@ -117,6 +117,8 @@ export class Room extends Emitter {
    */
   setOwnTracks(tracks) {
     this.#ownTracks = new Map(tracks);
+    const own = this.#participants.get(this.#participantId);
+    if (own) own.tracks = own.tracks.filter((track) => tracks.has(/** @type {OwnKind} */ (track.kind)));
     void this.#publisher?.setTracks(this.#ownTracks);
   }
 
@@ -234,7 +236,7 @@ export class Room extends Emitter {
         break;
       case 'track_published':
         if (!known) return;
-        known.tracks = [...known.tracks.filter((track) => track.track_id !== message.track.track_id), message.track];
+        known.tracks = [...known.tracks.filter((track) => !isReplaced(track, message.track, id === this.#participantId)), message.track];
         if (id === this.#participantId) this.#sendMutes();
         break;
       case 'track_unpublished':
@@ -285,4 +287,14 @@ export class Room extends Emitter {
     this.emit('media', this.#media);
     this.emit('closed', reason);
   }
+}
+
+/**
+ * Whether a track makes an earlier one void. Nobody is told of the end of their own tracks; each kind is there once.
+ * @param {import('./messages.js').TrackView} earlier
+ * @param {import('./messages.js').TrackView} later
+ * @param {boolean} own
+ */
+function isReplaced(earlier, later, own) {
+  return earlier.track_id === later.track_id || (own && earlier.kind === later.kind);
 }

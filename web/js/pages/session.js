@@ -21,6 +21,9 @@ const sessionId = sessionIdOfPage();
 const spool = new Spool();
 const uploads = new Uploads(spool);
 
+/** After a reload the room is entered with the devices open; an unanswered question of the browser does not hold it up. */
+const PERMISSION_WAIT_MS = 5000;
+
 /** @type {Call | null} */
 let call = null;
 /** @type {'loading' | 'joining' | 'room' | 'ended'} */
@@ -42,14 +45,13 @@ async function main() {
   addEventListener('beforeunload', (event) => {
     if (!uploads.safe || call?.capture.running) event.preventDefault();
   });
-  showLinks();
   const session = await findSession();
   if (!session) return;
   setText(byId('session-title', HTMLElement), session.title);
   document.title = `${session.title} – Stemroom`;
   const devices = new Devices(loadPreferences());
   const known = loadIdentity(sessionId);
-  if (known) await enter(known, devices);
+  if (known) await enter(known, devices, true);
   else await joinAndEnter(session, devices);
 }
 
@@ -57,14 +59,19 @@ async function main() {
 async function joinAndEnter(session, devices) {
   phase = 'joining';
   const identity = await new JoinForm(sessionId, devices).run(session);
-  await enter(identity, devices);
+  await enter(identity, devices, false);
 }
 
-/** @param {Identity} identity @param {Devices} devices */
-async function enter(identity, devices) {
+/**
+ * @param {Identity} identity
+ * @param {Devices} devices
+ * @param {boolean} rejoining after a reload: the devices are not open yet
+ */
+async function enter(identity, devices, rejoining) {
+  showLinks();
   const picker = new DevicePicker(devices);
   byId('room-devices', HTMLElement).replaceChildren(picker.element);
-  if (devices.tracks.size === 0) void picker.openBoth();
+  if (rejoining) await Promise.race([picker.openBoth(), new Promise((resolve) => setTimeout(resolve, PERMISSION_WAIT_MS))]);
   else void picker.refresh();
   call = new Call(identity, devices, spool, uploads);
   phase = 'room';
@@ -90,7 +97,7 @@ async function findSession() {
   try {
     return await api.getSession(sessionId);
   } catch (error) {
-    setText(byId('session-title', HTMLElement), 'Stemroom');
+    setText(byId('session-title', HTMLElement), 'No session');
     setText(byId('ended-title', HTMLElement), 'This session cannot be opened');
     setText(byId('ended-detail', HTMLElement), explain(error));
     byId('rejoin', HTMLElement).addEventListener('click', () => location.reload());

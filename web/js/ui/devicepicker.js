@@ -4,7 +4,7 @@
  * Changing one opens the device at once and remembers the choice. What could not be opened is explained beneath it.
  */
 
-import { MediaProblem, NO_DEVICE, devicesUnavailable } from '../devices.js';
+import { NO_DEVICE, devicesUnavailable } from '../devices.js';
 import { loadPreferences, savePreferences } from '../identity.js';
 import { h } from './dom.js';
 
@@ -18,7 +18,9 @@ export class DevicePicker {
   #selects;
   #height = h('select', { id: 'quality' });
   #headphones = h('input', { id: 'headphones', type: 'checkbox', role: 'switch' });
-  #problem = h('p', { class: 'notice notice-warning', role: 'alert', hidden: true });
+  #problemText = h('p', {});
+  #retry = h('button', { type: 'button', class: 'button button-small' }, 'Try again');
+  #problem = h('div', { class: 'notice notice-warning', role: 'alert', hidden: true }, this.#problemText, this.#retry);
   element;
 
   /** @param {import('../devices.js').Devices} devices */
@@ -50,6 +52,7 @@ export class DevicePicker {
         h('span', {}, 'I wear headphones', h('small', { class: 'hint' }, 'Records your sound unprocessed, in best quality.')),
       ),
     );
+    this.#retry.addEventListener('click', () => void this.#open(['microphone', 'camera']));
     devices.on('devices', () => void this.refresh());
     devices.on('changed', () => void this.refresh());
     this.#showUnavailable();
@@ -67,10 +70,7 @@ export class DevicePicker {
   /** Open both as chosen. A device that fails leaves the other one alone. */
   async openBoth() {
     if (devicesUnavailable()) return;
-    this.#show('');
-    await this.#open('microphone');
-    await this.#open('camera');
-    await this.refresh();
+    await this.#open(['microphone', 'camera']);
   }
 
   /** @param {OwnKind} kind */
@@ -83,24 +83,21 @@ export class DevicePicker {
     };
     this.#devices.choice = choice;
     savePreferences({ ...loadPreferences(), ...choice });
-    this.#show('');
-    await this.#open(kind);
+    await this.#open([kind]);
   }
 
-  /** @param {OwnKind} kind */
-  async #open(kind) {
-    try {
-      await this.#devices.open(kind);
-    } catch (error) {
-      if (!(error instanceof MediaProblem)) throw error;
-      this.#show([this.#problem.textContent, error.message].filter(Boolean).join(' '));
-    }
+  /** @param {OwnKind[]} kinds */
+  async #open(kinds) {
+    this.#show('');
+    const problems = await this.#devices.open(kinds);
+    this.#show(problems.map((problem) => problem.message).join(' '));
   }
 
   #showUnavailable() {
     const problem = devicesUnavailable();
     if (!problem) return;
     this.#show(problem.message);
+    this.#retry.hidden = true;
     for (const control of [...Object.values(this.#selects), this.#height, this.#headphones]) control.disabled = true;
     this.#fill('camera', [], NO_DEVICE);
     this.#fill('microphone', [], NO_DEVICE);
@@ -108,7 +105,7 @@ export class DevicePicker {
 
   /** @param {string} problem */
   #show(problem) {
-    this.#problem.textContent = problem;
+    this.#problemText.textContent = problem;
     this.#problem.hidden = problem === '';
   }
 

@@ -8,6 +8,12 @@ export function clockTime(ms) {
   return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${ss}` : `${minutes}:${ss}`;
 }
 
+/** `m:ss.d`: lengths of files. @param {number} ms */
+export function lengthTime(ms) {
+  const tenths = Math.round(ms / 100);
+  return `${clockTime(tenths * 100)}.${tenths % 10}`;
+}
+
 /** `m:ss.mmm`: offsets on the timeline. @param {number} ms */
 export function preciseTime(ms) {
   const rounded = Math.round(ms);

@@ -1,7 +1,7 @@
 /** One file: what it is, play in place, download. An expired link is fetched anew and playback goes on where it was. */
 
 import { h, setText } from './dom.js';
-import { byteSize, clockTime, nsToMs, preciseTime } from './format.js';
+import { byteSize, lengthTime, nsToMs, preciseTime } from './format.js';
 import { icon } from './icons.js';
 
 /** @typedef {import('../api.js').SegmentFile} SegmentFile */
@@ -124,8 +124,8 @@ function facts(segment, zeroMs) {
   return [
     segment.codec.replaceAll(',', ' + ').toUpperCase(),
     segment.size_bytes ? byteSize(segment.size_bytes) : '',
-    segment.duration_ns ? clockTime(nsToMs(segment.duration_ns)) : '',
-    `starts ${offset < 0 ? '−' : '+'}${preciseTime(Math.abs(offset))} (±${Math.round(nsToMs(segment.start_bound_ns))} ms)`,
+    segment.duration_ns ? lengthTime(nsToMs(segment.duration_ns)) : '',
+    `starts ${offset < 0 ? '−' : '+'}${preciseTime(Math.abs(offset))} (±${Math.round(nsToMs(segment.start_bound_ns))}\u00a0ms)`,
   ]
     .filter(Boolean)
     .join(' · ');

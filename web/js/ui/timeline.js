@@ -8,9 +8,12 @@ import { clockTime, nsToMs } from './format.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** Ticks at the first of these steps that gives at most MAX_TICKS. Seconds. */
+/** Ticks at the first of these steps, in seconds, that leaves TICK_PX between them. */
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
-const MAX_TICKS = 8;
+const TICK_PX = 70;
+
+/** About the width of a lane's label and of the figure's padding. */
+const LABEL_PX = 140;
 
 /** Shorter segments are drawn this wide (percent), or nobody sees them. */
 const MIN_PERCENT = 0.4;
@@ -26,7 +29,8 @@ export class Timeline {
   update(recording) {
     const lanes = lanesOf(recording);
     const [fromMs, toMs] = spanOf(recording, lanes);
-    const seen = JSON.stringify([lanes, fromMs, toMs]);
+    const ticks = Math.max(2, (this.element.clientWidth - LABEL_PX) / TICK_PX);
+    const seen = JSON.stringify([lanes, fromMs, toMs, Math.round(ticks)]);
     if (seen === this.#seen) return;
     this.#seen = seen;
     const percent = (/** @type {number} */ ms) => ((ms - fromMs) / (toMs - fromMs)) * 100;
@@ -34,7 +38,7 @@ export class Timeline {
       ...lanes.map((lane) =>
         h('div', { class: 'lane' }, h('span', { class: 'lane-label' }, h('bdi', {}, lane.name), ` ${lane.kind}`), bars(lane.segments, percent)),
       ),
-      h('div', { class: 'lane lane-axis' }, h('span', { class: 'lane-label' }), axis(recording.started_ms, fromMs, toMs, percent)),
+      h('div', { class: 'lane lane-axis' }, h('span', { class: 'lane-label' }), axis(recording.started_ms, fromMs, toMs, ticks)),
       h('figcaption', {}, key('server', 'server copy'), key('local', 'local copy')),
     );
   }
@@ -104,12 +108,13 @@ function bars(segments, percent) {
  * @param {number} zeroMs
  * @param {number} fromMs
  * @param {number} toMs
- * @param {(ms: number) => number} percent
+ * @param {number} ticks at most
  */
-function axis(zeroMs, fromMs, toMs, percent) {
+function axis(zeroMs, fromMs, toMs, ticks) {
+  const percent = (/** @type {number} */ ms) => ((ms - fromMs) / (toMs - fromMs)) * 100;
   const picture = svg('svg', { class: 'lane-bars' });
   const length = (toMs - fromMs) / 1000;
-  const step = (STEPS_S.find((candidate) => length / candidate <= MAX_TICKS) ?? 14_400) * 1000;
+  const step = (STEPS_S.find((candidate) => length / candidate <= ticks) ?? 14_400) * 1000;
   for (let at = zeroMs; at <= toMs; at += step) {
     const x = `${percent(at).toFixed(3)}%`;
     const anchor = percent(at) > 94 ? 'end' : percent(at) < 3 ? 'start' : 'middle';
