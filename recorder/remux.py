@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import av
 
+CLUSTER_MS = 1_000
+"""Also how finely an audio file can be searched: its cues point at clusters."""
 WEBM_CODECS = frozenset(("vp8", "vp9", "av1", "opus", "vorbis"))
 
 
@@ -28,7 +30,7 @@ def stream_codecs(path: Path) -> tuple[str, ...]:
 
 def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile:
     """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError, ValueError (nothing in it)."""
-    options = {"cues_to_front": "1", "fflags": "+bitexact"}
+    options = {"cues_to_front": "1", "cluster_time_limit": str(CLUSTER_MS), "fflags": "+bitexact"}
     packets = 0
     first: float | None = None
     last = 0.0

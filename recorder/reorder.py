@@ -6,7 +6,7 @@ out twice. The very first packets wait `START_WAIT_NS`, so one that was overtake
 """
 
 import heapq
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import NamedTuple
 
 from recorder.journal import JournalPacket
@@ -17,6 +17,8 @@ MAX_HELD_PACKETS = 8_192
 """Behind gaps: 3 s of 30 Mbit/s. Beyond it the oldest gap is given up early."""
 FAR_PACKETS = 4_096
 """A packet this far ahead of a stream that goes on without it is a stray."""
+REMEMBERED_GAPS = 64
+"""To tell a late packet from a duplicate; of older gaps it is called a duplicate."""
 
 
 class OrderedPacket(NamedTuple):
@@ -48,7 +50,8 @@ class Reorder:
         self._held: OrderedDict[int, OrderedPacket] = OrderedDict()
         """By sequence number, in the order of arrival."""
         self._order: list[int] = []
-        """Heap of the held sequence numbers, and some that are held no more."""
+        """Heap of the held sequence numbers."""
+        self._given_up: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_GAPS)
 
     def push(self, packet: JournalPacket) -> list[Ordered]:
         """Take a packet; returns what is in order now."""
@@ -57,7 +60,10 @@ class Reorder:
         if sequence in self._held:
             self.duplicate += 1
         elif self._next is not None and sequence < self._next:
-            self.late += 1
+            if any(first <= sequence < end for first, end in self._given_up):
+                self.late += 1
+            else:
+                self.duplicate += 1
         else:
             ordered = OrderedPacket(packet, sequence > self._highest)
             self._highest = max(self._highest, sequence)
@@ -85,11 +91,12 @@ class Reorder:
     def _drain(self, final: bool) -> list[Ordered]:
         out: list[Ordered] = []
         while self._held:
-            lowest = self._lowest()
+            lowest = self._order[0]
             if self._next is None:
                 if not (final or self._waited(START_WAIT_NS)):
                     break
                 self._next = lowest
+                self._given_up.append((0, lowest))
             if lowest != self._next:
                 if not (final or len(self._held) > MAX_HELD_PACKETS or self._waited(self._gap_wait_ns)):
                     break
@@ -98,6 +105,7 @@ class Reorder:
                     self.stray += 1
                     continue
                 out.append(Missing(lowest - self._next))
+                self._given_up.append((self._next, lowest))
                 self._next = lowest
             ordered = self._take(lowest)
             self._next = lowest + 1
@@ -110,12 +118,7 @@ class Reorder:
         oldest = next(iter(self._held.values()))
         return self._now_ns is not None and self._now_ns - oldest.packet.arrival_ns >= wait_ns
 
-    def _lowest(self) -> int:
-        while self._order[0] not in self._held:
-            heapq.heappop(self._order)
-        return self._order[0]
-
     def _take(self, sequence: int) -> OrderedPacket:
-        if self._order[0] == sequence:
-            heapq.heappop(self._order)
+        """The lowest."""
+        heapq.heappop(self._order)
         return self._held.pop(sequence)

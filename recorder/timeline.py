@@ -19,6 +19,11 @@ from recorder.frames import MediaFrame
 WINDOW_NS = 1_000_000_000
 LIMIT_NS = 250_000_000
 """Well above jitter and pacing of key frames, below what a listener would call out of sync for long."""
+FAR_NS = 10_000_000_000
+"""No frame is placed further from its arrival. Queues and repairs take less; what lies beyond is a timestamp that means
+nothing, and would be bridged with hours of silence."""
+MAX_CORRECTIONS = 1_000
+"""Kept as data; later ones are applied all the same."""
 START_BOUND_NS = 50_000_000
 """One-way delay and the sender's pipeline, which the arrival time includes."""
 
@@ -45,13 +50,14 @@ class Timeline:
         """`zero_ns`: the session clock's zero on the journal's clock. Corrections are multiples of `quantum_ticks`."""
         self.corrections: list[Correction] = []
         self.stray = 0
-        """Packets of frames with a timestamp ahead of its time, alone among frames that were not."""
+        """Packets of frames with a timestamp far from all others, or from their arrival."""
         self.overlapping = 0
         """Packets of frames that do not lie behind the frame before."""
         self._rate = clock_rate_hz
         self._zero_ns = zero_ns
         self._quantum = quantum_ticks
         self._limit = LIMIT_NS * clock_rate_hz // 1_000_000_000
+        self._far = FAR_NS * clock_rate_hz // 1_000_000_000
         self._now_ns: int | None = None
         self._timestamp: int | None = None
         self._unwrapped = 0
@@ -140,13 +146,16 @@ class Timeline:
         self._offset += applied
         self._expected = measured - applied
         self._moved = self._moved or applied != 0
-        self.corrections.append(
-            Correction(self.to_ns(first + applied), self.to_ns(measured), self.to_ns(applied)),
-        )
+        if len(self.corrections) < MAX_CORRECTIONS:
+            at_ns = self.to_ns(first + applied)
+            self.corrections.append(Correction(at_ns, self.to_ns(measured), self.to_ns(applied)))
 
     def _place(self, frame: MediaFrame, unwrapped: int, out: list[Placed]) -> None:
         assert self._offset is not None
         position = unwrapped + self._offset
+        if abs(position - self._arrival(frame)) > self._far:
+            self.stray += frame.packets
+            return
         if self._last is not None and position <= self._last:
             self.overlapping += frame.packets
             return

@@ -14,9 +14,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from recorder.opus_head import template
-from recorder.remux import remux
+from recorder.remux import CLUSTER_MS, remux
 
-CLUSTER_MS = 1_000
 NOMINAL_RATE = 30
 """Frames per second that PyAV wants to be told; the file states times, not a rate."""
 
