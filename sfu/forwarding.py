@@ -40,14 +40,15 @@ def split_runs(packets: Sequence[Packet]) -> list[list[Packet]]:
     A packet that its sender padded goes alone: probing does that, media hardly ever.
     """
     runs: list[list[Packet]] = []
+    sizes = [len(packet.payload) + len(packet.extension) for packet in packets]
     count = len(packets)
     start = 0
     while start < count:
-        low = high = len(packets[start][3]) + len(packets[start][4])
+        low = high = sizes[start]
         end = start + 1
         shorter_last = False
-        while end < count and end - start < MAX_RUN and not (packets[start][1] | packets[end][1]) & _PADDED:
-            size = len(packets[end][3]) + len(packets[end][4])
+        while end < count and end - start < MAX_RUN and not (packets[start].first | packets[end].first) & _PADDED:
+            size = sizes[end]
             if size > high:
                 if size - low > MAX_PAD:
                     break
@@ -61,21 +62,24 @@ def split_runs(packets: Sequence[Packet]) -> list[list[Packet]]:
             end += 1
         run = list(packets[start:end])
         if low != high:
-            _pad(run, len(run) - shorter_last, high)
+            for place in range(len(run) - shorter_last):
+                if sizes[start + place] < high:
+                    run[place] = _padded(run[place], high - sizes[start + place])
         runs.append(run)
         start = end
     return runs
 
 
-def _pad(run: list[Packet], count: int, size: int) -> None:
-    """Bring the first `count` packets of `run` to `size` bytes of extension and payload."""
-    for place in range(count):
-        index, first, timestamp, payload, extension, descriptor, arrival = run[place]
-        missing = size - len(payload) - len(extension)
-        if missing:
-            run[place] = Packet(
-                index, first | _PADDED, timestamp, payload + _PADDING[missing], extension, descriptor, arrival
-            )
+def _padded(packet: Packet, count: int) -> Packet:
+    return Packet(
+        packet.number,
+        packet.first | _PADDED,
+        packet.timestamp,
+        packet.payload + _PADDING[count],
+        packet.extension,
+        packet.descriptor,
+        packet.arrival,
+    )
 
 
 Job = tuple[int, int, int, bytes, bytes]
@@ -92,17 +96,19 @@ def forward(packets: Sequence[Packet], targets: Sequence[Target], rewrite: bool)
         octets = 0
         jobs: list[Job] = []
         vp8_jobs: list[Vp8Job] = []
-        for index, first, timestamp, payload, extension, d, _ in run:
+        for packet in run:
+            payload, extension = packet.payload, packet.extension
             octets += len(payload)
-            first |= 0x9000 if extension else 0x8000
+            first = packet.first | (0x9000 if extension else 0x8000)
             if rewrite:
+                d = packet.descriptor
                 rest = payload[d.size_bytes :]
                 vp8_jobs.append(
-                    (first, timestamp, index, extension, rest, d.size_bytes, d.fixed, d.picture_id, d.picture_mask,
-                     d.picture_shift, d.tl0, d.tl0_mask, d.tl0_shift)
+                    (first, packet.timestamp, packet.number, extension, rest, d.size_bytes, d.fixed, d.picture_id,
+                     d.picture_mask, d.picture_shift, d.tl0, d.tl0_mask, d.tl0_shift)
                 )  # fmt: skip
             else:
-                jobs.append((first, timestamp, index, extension, payload))
+                jobs.append((first, packet.timestamp, packet.number, extension, payload))
         for target in targets:
             target[9](copy_vp8(vp8_jobs, target) if rewrite else copy(jobs, target), count, target[10])
             subscription = target[0]
