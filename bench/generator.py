@@ -21,6 +21,8 @@ KINDS = {CAMERA: "camera", MICROPHONE: "microphone"}
 STALL_S = 2.0
 """What is missing after nothing came for this long counts as lost: a busy machine may hold up the node for a while."""
 LOOK_S = 0.05
+SETTLE_S = 0.5
+"""Given to the node to take in the rest where nobody would notice it come."""
 AHEAD_S = 0.05
 """Between the decision to begin and the first packet."""
 SPIN_S = 0.0015
@@ -188,6 +190,8 @@ class Generator:
             sent_at[number] = time_ns()
             sender.transport.send_datagram(datagram)
             sender.last = (timestamp, monotonic())
+        if not self._copies:
+            await asyncio.sleep(SETTLE_S)
         received, since = self.received, monotonic()
         while received < expected and monotonic() - since < STALL_S:
             await asyncio.sleep(LOOK_S)
