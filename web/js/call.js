@@ -169,6 +169,10 @@ export class Call {
       void this.capture.stop();
     }
     if (running !== this.#wasRecording) announce(running ? 'Recording started' : 'Recording stopped');
+    if (this.#wasRecording && recording === null) {
+      // Nobody pressed stop: the studio restarted, or everybody was away for longer than it waits.
+      toast('The recording ended because the studio lost this session for a while. What was recorded is kept. The host can start another.', { kind: 'error' });
+    }
     this.#wasRecording = running;
     this.#showRecording();
   }

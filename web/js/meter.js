@@ -58,6 +58,8 @@ const STALE_MS = 500;
 export function remoteLevel(receiver) {
   const source = receiver.getSynchronizationSources()[0];
   if (!source || source.audioLevel === undefined) return 0;
-  if (performance.timeOrigin + performance.now() - source.timestamp > STALE_MS && performance.now() - source.timestamp > STALE_MS) return 0;
+  // The specification counts from the page's time origin, Chromium from 1970.
+  const now = performance.now() + (source.timestamp > performance.timeOrigin ? performance.timeOrigin : 0);
+  if (now - source.timestamp > STALE_MS) return 0;
   return toMeter(source.audioLevel);
 }

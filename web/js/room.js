@@ -10,6 +10,7 @@ import { SessionClock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { Signaling } from './protocol.js';
 import { Publisher } from './publisher.js';
+import { Roster } from './roster.js';
 import { Subscriber } from './subscriber.js';
 
 /** @typedef {import('./messages.js').ParticipantView} ParticipantView */
@@ -50,8 +51,7 @@ export class Room extends Emitter {
   #publisher = null;
   /** @type {Subscriber | null} */
   #subscriber = null;
-  /** @type {Map<string, ParticipantView>} */
-  #participants = new Map();
+  #roster;
   /** @type {readonly ReceivedTrack[]} */
   #media = [];
   /** @type {RecordingView | null} */
@@ -66,6 +66,7 @@ export class Room extends Emitter {
   constructor(identity) {
     super();
     this.#participantId = identity.participant_id;
+    this.#roster = new Roster(identity.participant_id);
     this.#signaling = new Signaling(identity.ws_url, identity.token, this.clock);
     this.#signaling.on('state', () => this.#connectionChanged());
     this.#signaling.on('welcome', (welcome) => this.#welcomed(welcome));
@@ -74,7 +75,7 @@ export class Room extends Emitter {
   }
 
   get participants() {
-    return /** @type {ReadonlyMap<string, ParticipantView>} */ (this.#participants);
+    return this.#roster.all;
   }
 
   get participantId() {
@@ -117,8 +118,7 @@ export class Room extends Emitter {
    */
   setOwnTracks(tracks) {
     this.#ownTracks = new Map(tracks);
-    const own = this.#participants.get(this.#participantId);
-    if (own) own.tracks = own.tracks.filter((track) => tracks.has(/** @type {OwnKind} */ (track.kind)));
+    this.#roster.keepOwnTracks(new Set(tracks.keys()));
     void this.#publisher?.setTracks(this.#ownTracks);
   }
 
@@ -129,7 +129,7 @@ export class Room extends Emitter {
    */
   setMuted(kind, muted) {
     this.#muted.set(kind, muted);
-    for (const track of this.#participants.get(this.#participantId)?.tracks ?? []) {
+    for (const track of this.#roster.own?.tracks ?? []) {
       if (track.kind !== kind) continue;
       track.muted = muted;
       this.#signaling.send({ type: 'track_muted', track_id: track.track_id, muted });
@@ -147,7 +147,7 @@ export class Room extends Emitter {
 
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
-    this.#participants = new Map(welcome.participants.map((view) => [view.participant_id, view]));
+    this.#roster.replace(welcome.participants);
     if (welcome.resumed && this.#subscriber) {
       this.#publisher?.resend();
     } else {
@@ -213,51 +213,23 @@ export class Room extends Emitter {
         this.emit('error', message);
         break;
       default:
-        this.#participantMessage(message);
+        this.#rosterMessage(message);
     }
   }
 
   /** @param {ServerMessage} message */
-  #participantMessage(message) {
-    const id = 'participant_id' in message ? message.participant_id : '';
-    const known = this.#participants.get(id);
-    switch (message.type) {
-      case 'participant_joined':
-        this.#participants.set(message.participant.participant_id, message.participant);
-        this.emit('joined', message.participant);
-        break;
-      case 'participant_updated':
-        this.#participants.set(message.participant.participant_id, message.participant);
-        break;
-      case 'participant_left':
-        if (id === this.#participantId) return; // the close code that follows says it
-        this.#participants.delete(id);
-        if (known) this.emit('left', { participant: known, reason: message.reason });
-        break;
-      case 'track_published':
-        if (!known) return;
-        known.tracks = [...known.tracks.filter((track) => !isReplaced(track, message.track, id === this.#participantId)), message.track];
-        if (id === this.#participantId) this.#sendMutes();
-        break;
-      case 'track_unpublished':
-        if (!known) return;
-        known.tracks = known.tracks.filter((track) => track.track_id !== message.track_id);
-        break;
-      case 'track_muted':
-        for (const track of known?.tracks ?? []) if (track.track_id === message.track_id) track.muted = message.muted;
-        break;
-      case 'capture_status':
-        if (known) known.capture = message.capture;
-        break;
-      default:
-        return;
-    }
+  #rosterMessage(message) {
+    const { changed, joined, left } = this.#roster.apply(message);
+    if (!changed) return;
+    if (joined) this.emit('joined', joined);
+    if (left) this.emit('left', left);
+    if (message.type === 'track_published') this.#sendMutes();
     this.#participantsChanged();
   }
 
   /** What was muted stays muted when a track gets a new id. */
   #sendMutes() {
-    for (const track of this.#participants.get(this.#participantId)?.tracks ?? []) {
+    for (const track of this.#roster.own?.tracks ?? []) {
       const muted = track.kind === 'microphone' || track.kind === 'camera' ? this.#muted.get(track.kind) : undefined;
       if (muted === undefined || muted === track.muted) continue;
       track.muted = muted;
@@ -272,7 +244,7 @@ export class Room extends Emitter {
   }
 
   #participantsChanged() {
-    this.emit('participants', this.#participants);
+    this.emit('participants', this.#roster.all);
   }
 
   #connectionChanged() {
@@ -287,14 +259,4 @@ export class Room extends Emitter {
     this.emit('media', this.#media);
     this.emit('closed', reason);
   }
-}
-
-/**
- * Whether a track makes an earlier one void. Nobody is told of the end of their own tracks; each kind is there once.
- * @param {import('./messages.js').TrackView} earlier
- * @param {import('./messages.js').TrackView} later
- * @param {boolean} own
- */
-function isReplaced(earlier, later, own) {
-  return earlier.track_id === later.track_id || (own && earlier.kind === later.kind);
 }

@@ -1,0 +1,462 @@
+"""The modules of the web client alone, in a real browser without the program: cores, the spool on disk, uploads.
+
+One browser serves all tests; every test has an origin of its own (and with it a disk of its own).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+from tests.support import chromium
+
+WEB = Path(__file__).parents[2] / "web"
+TYPES = {".js": "text/javascript", ".html": "text/html"}
+Json = dict[str, Any]
+
+OFFER = "\r\n".join(
+    (
+        "v=0",
+        "o=- 1 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
+        "a=mid:0",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;stereo=1;useinbandfec=1",
+        "a=rtpmap:0 PCMU/8000",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "a=mid:1",
+        "a=rtpmap:96 VP8/90000",
+        "",
+    )
+)
+META = {
+    "capture_id": "c1",
+    "session_id": "ses_aaaaaaaaaaaaaaaa",
+    "recording_id": "rec_aaaaaaaaaaaaaaaa",
+    "participant_id": "par_aaaaaaaaaaaaaaaa",
+    "token": "secret",
+    "kind": "camera",
+    "content_type": "video/webm",
+    "start_ms": 5000,
+    "bound_ms": 12,
+    "chunk_ms": 10_000,
+    "chunk_bytes": 1000,
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=chromium.executable(), headless=True, args=chromium.FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    fresh = browser.new_context()
+    fresh.route("http://localhost:9/**", _serve)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return _open(context)
+
+
+def _open(context: BrowserContext) -> Page:
+    page = context.new_page()
+    page.goto("http://localhost:9/")
+    return page
+
+
+def _serve(route: Route) -> None:
+    path = urlsplit(route.request.url).path
+    file = WEB / path.removeprefix("/static/")
+    if path == "/":
+        route.fulfill(body="<!doctype html>", content_type="text/html")
+    elif file.is_file():
+        route.fulfill(body=file.read_text(), content_type=TYPES[file.suffix])
+    else:
+        route.fulfill(status=404)
+
+
+def run(page: Page, module: str, body: str, argument: object = None) -> Any:
+    """Run `body` with `m`, the module's exports, and `argument`."""
+    script = f"async (argument) => {{ const m = await import('/static/js/{module}'); {body} }}"
+    return page.evaluate(script, argument)
+
+
+# --- session descriptions
+
+
+def test_opus_alone_gets_a_nack_line_and_only_once(page: Page) -> None:
+    body = "const once = m.withAudioNack(argument); return [once, m.withAudioNack(once)]"
+    once, twice = run(page, "sdp.js", body, OFFER)
+    assert once == OFFER.replace("opus/48000/2\r\n", "opus/48000/2\r\na=rtcp-fb:111 nack\r\n")
+    assert twice == once
+
+
+def test_a_description_without_opus_comes_back_unchanged(page: Page) -> None:
+    video = OFFER.replace("opus", "L16")
+    assert run(page, "sdp.js", "return m.withAudioNack(argument)", video) == video
+
+
+@pytest.mark.parametrize(("offered", "answered"), [("stereo=1", True), ("stereo=0", False), ("sprop-stereo=1", False)])
+def test_the_answer_is_stereo_as_the_offer_is(page: Page, offered: str, answered: bool) -> None:
+    offer = OFFER.replace("stereo=1", offered)
+    mono = OFFER.replace("stereo=1;", "")
+    answer = run(page, "sdp.js", "return m.withStereoAsOffered(...argument)", [mono, offer])
+    assert (";stereo=1" in answer) is answered
+    assert answer.count("stereo") == int(answered)
+
+
+def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) -> None:
+    codecs = [
+        {"mimeType": "video/VP8"},
+        {"mimeType": "video/rtx"},
+        {"mimeType": "video/H264", "sdpFmtpLine": "packetization-mode=0"},
+        {"mimeType": "video/H264", "sdpFmtpLine": "packetization-mode=1"},
+        {"mimeType": "video/ulpfec"},
+        {"mimeType": "video/VP9"},
+    ]
+    ordered = run(page, "sdp.js", "return m.preferredCodecs(...argument)", [codecs, ["H264", "AV1", "VP8"]])
+    assert ordered == [codecs[3], codecs[2], codecs[0], codecs[1]]
+    assert run(page, "sdp.js", "return m.preferredCodecs(...argument)", [codecs, ["AV1"]]) == []
+
+
+# --- clock and numbers
+
+
+def test_the_exchange_with_the_smallest_round_trip_sets_the_clock(page: Page) -> None:
+    body = """const clock = new m.SessionClock(), seen = [clock.at(0), clock.boundMs];
+        clock.guess(1000, 100); seen.push(clock.at(200), clock.boundMs);
+        clock.add(1000, 5000, 1100); clock.add(2000, 5951, 2004); clock.add(3000, 7000, 3900);
+        return [...seen, clock.at(2004), clock.boundMs, clock.rttMs]"""
+    assert run(page, "clock.js", body) == [None, float("inf"), 1100, float("inf"), 5953, 12, 4]
+
+
+def test_old_exchanges_are_forgotten_and_impossible_ones_ignored(page: Page) -> None:
+    body = """const clock = new m.SessionClock(); clock.add(0, 100, 1);
+        clock.add(10, 100, 5); for (let i = 0; i < 16; i++) clock.add(1000, 2000, 1100); return clock.rttMs"""
+    assert run(page, "clock.js", body) == 100
+
+
+def test_the_clock_is_settled_after_some_exchanges(page: Page) -> None:
+    body = """const clock = new m.SessionClock(); let settled = false;
+        void clock.settled().then(() => (settled = true));
+        const seen = []; for (let i = 0; i < 4; i++) { clock.add(i, i, i); await null; await null; seen.push(settled); }
+        return seen"""
+    assert run(page, "clock.js", body) == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("clockTime(0)", "0:00"),
+        ("clockTime(59999)", "0:59"),
+        ("clockTime(3_661_000)", "1:01:01"),
+        ("clockTime(-5)", "0:00"),
+        ("preciseTime(61_004.6)", "1:01.005"),
+        ("preciseTime(999.6)", "0:01.000"),
+        ("lengthTime(3960)", "0:04.0"),
+        ("lengthTime(61_240)", "1:01.2"),
+        ("byteSize(999)", "999 B"),
+        ("byteSize(1500)", "1.5 kB"),
+        ("byteSize(999_700)", "1.0 MB"),
+        ("byteSize(52_428_800)", "52 MB"),
+        ("waitTime(3)", "5 s"),
+        ("waitTime(61)", "2 min"),
+        ("waitTime(4000)", "1 h 7 min"),
+        ("initials(' ada  king lovelace ')", "AL"),
+        ("initials('')", "?"),
+        ("initials('😀')", "😀"),
+    ],
+)
+def test_numbers_are_shown_as_people_read_them(page: Page, call: str, text: str) -> None:
+    assert run(page, "ui/format.js", f"return m.{call}") == text
+
+
+def test_levels_are_decibels_above_the_floor(page: Page) -> None:
+    levels = run(page, "meter.js", "return [0, 1e-9, 0.001, 0.0316227766, 1, 4].map(m.toMeter)")
+    assert levels == pytest.approx([0, 0, 0, 0.5, 1, 1], abs=1e-6)
+
+
+# --- who is in the room
+
+
+def person(id: str, *kinds: str) -> Json:
+    tracks = [{"track_id": f"{id}-{kind}", "kind": kind, "codec": "", "muted": False} for kind in kinds]
+    return {"participant_id": id, "display_name": id, "connected": True, "tracks": tracks, "capture": None}
+
+
+def roster(page: Page, *messages: Json) -> Any:
+    """What each message of a room with `me` and `bob` made known, and who is in it then."""
+    body = """const roster = new m.Roster('me'); roster.replace(argument.everybody);
+        return [argument.messages.map((message) => roster.apply(message)), [...roster.all.values()]]"""
+    everybody = [person("me", "camera"), person("bob", "camera", "microphone")]
+    return run(page, "roster.js", body, {"everybody": everybody, "messages": messages})
+
+
+def test_joins_leaves_and_updates_change_who_is_there(page: Page) -> None:
+    away = person("bob") | {"connected": False}
+    told, everybody = roster(
+        page,
+        {"type": "participant_joined", "participant": person("cid")},
+        {"type": "participant_updated", "participant": away},
+        {"type": "participant_left", "participant_id": "bob", "reason": "lost"},
+    )
+    left = {"participant": away, "reason": "lost"}
+    assert told == [{"changed": True, "joined": person("cid")}, {"changed": True}, {"changed": True, "left": left}]
+    assert [view["participant_id"] for view in everybody] == ["me", "cid"]
+
+
+def test_tracks_come_are_muted_and_go(page: Page) -> None:
+    screen = {"track_id": "t", "kind": "camera", "codec": "vp8", "muted": False}
+    _, (_, bob) = roster(
+        page,
+        {"type": "track_published", "participant_id": "bob", "track": screen},
+        {"type": "track_muted", "participant_id": "bob", "track_id": "t", "muted": True},
+        {"type": "track_unpublished", "participant_id": "bob", "track_id": "bob-camera"},
+    )
+    assert bob["tracks"] == [person("bob", "microphone")["tracks"][0], screen | {"muted": True}]
+
+
+def test_a_new_own_track_takes_the_place_of_the_old_one_of_its_kind(page: Page) -> None:
+    again = {"track_id": "t", "kind": "camera", "codec": "vp8", "muted": False}
+    _, (me, _) = roster(page, {"type": "track_published", "participant_id": "me", "track": again})
+    assert me["tracks"] == [again]
+
+
+def test_messages_about_strangers_and_about_ones_own_leaving_change_nothing(page: Page) -> None:
+    told, everybody = roster(
+        page,
+        {"type": "participant_left", "participant_id": "me", "reason": "replaced"},
+        {"type": "participant_left", "participant_id": "eve", "reason": "left"},
+        {"type": "track_muted", "participant_id": "eve", "track_id": "t", "muted": True},
+        {"type": "heartbeat"},
+    )
+    assert told == [{"changed": False}] * 4
+    assert len(everybody) == 2
+
+
+# --- the log of a capture
+
+
+def test_a_torn_log_counts_up_to_its_tear(page: Page) -> None:
+    records = [
+        {"t": "meta", "meta": META},
+        {"t": "append", "index": 0, "size_bytes": 10, "end_ms": 5},
+        {"t": "closed", "index": 0},
+        {"t": "opened", "segment_id": "seg"},
+        {"t": "confirmed", "index": 0},
+    ]
+    whole = "".join(json.dumps(record) + "\n" for record in records)
+    torn = whole + '{"t": "ended", "chu'
+    state = run(page, "spool-log.js", "return m.replay(argument)", torn)
+    chunk = {"index": 0, "size_bytes": 10, "end_ms": 5, "closed": True, "confirmed": True}
+    assert state == {"meta": META, "segment_id": "seg", "chunks": [chunk], "ended": None}
+
+
+# --- the spool on disk
+
+FILL = """const spool = new m.Spool(); await spool.create(argument.meta);
+    for (const [size, end] of argument.blobs) {
+      await spool.append('c1', new Uint8Array(size).fill(end % 251).buffer, end);
+    }"""
+
+
+def chunks(page: Page, blobs: list[tuple[int, int]]) -> list[Json]:
+    """The chunk files of a capture of these (bytes, end ms)."""
+    body = (
+        FILL
+        + """await spool.end('c1');
+        const log = await import('/static/js/spool-log.js');
+        const root = await (await navigator.storage.getDirectory()).getDirectoryHandle(log.SPOOL_FOLDER);
+        const file = await (await (await root.getDirectoryHandle('c1')).getFileHandle(log.LOG_NAME)).getFile();
+        return log.replay(await file.text()).chunks"""
+    )
+    found: list[Json] = run(page, "spool.js", body, {"meta": META, "blobs": blobs})
+    return found
+
+
+def test_a_chunk_is_never_larger_than_asked_and_what_does_not_fit_is_split(page: Page) -> None:
+    found = chunks(page, [(400, 1000), (1700, 2000), (100, 3000)])
+    assert [chunk["size_bytes"] for chunk in found] == [1000, 1000, 200]
+    assert all(chunk["closed"] for chunk in found)
+    assert [chunk["end_ms"] for chunk in found] == [1000, 1000, 3000], "a split timeslice counts with its last piece"
+
+
+def test_a_chunk_is_closed_before_its_time_is_over(page: Page) -> None:
+    found = chunks(page, [(10, second * 1000) for second in range(1, 22)])
+    ends = [0, *(chunk["end_ms"] for chunk in found)]
+    assert all(after - before <= META["chunk_ms"] for before, after in pairwise(ends))
+    assert sum(chunk["size_bytes"] for chunk in found) == 210
+
+
+def test_what_was_appended_survives_a_page_that_is_gone(context: BrowserContext, page: Page) -> None:
+    run(page, "spool.js", FILL, {"meta": META, "blobs": [(1500, 1000), (200, 2000)]})
+    page.close(run_before_unload=False)
+    body = """const spool = new m.Spool(), ids = await spool.list(), state = await spool.recover('c1');
+        const bytes = [];
+        for (const { index } of state.chunks) bytes.push(...(await (await spool.chunk('c1', index)).bytes()));
+        return [ids, state, bytes]"""
+    ids, state, read = run(_open(context), "spool.js", body)
+    assert ids == ["c1"]
+    assert state["meta"] == META
+    assert state["ended"] == 2
+    assert all(chunk["closed"] for chunk in state["chunks"])
+    assert read == [1000 % 251] * 1500 + [2000 % 251] * 200
+
+
+def test_a_confirmed_chunk_is_deleted_and_a_finished_capture_leaves_nothing(page: Page) -> None:
+    body = (
+        FILL
+        + """await spool.end('c1'); await spool.note('c1', { t: 'confirmed', index: 0 });
+        const gone = await spool.chunk('c1', 0).then(() => false, () => true);
+        await spool.remove('c1'); return [gone, await spool.list(), await spool.exists('c1')]"""
+    )
+    assert run(page, "spool.js", body, {"meta": META, "blobs": [(1500, 1000)]}) == [True, [], False]
+
+
+# --- uploads
+
+UPLOAD = """const { Spool } = await import('/static/js/spool.js'); const spool = new Spool();
+    const uploads = new m.Uploads(spool); const upload = await uploads.begin(argument.meta);
+    for (const [size, end] of argument.blobs) {
+      upload.changed(await spool.append('c1', new Uint8Array(size).buffer, end));
+    }
+    upload.changed(await spool.end('c1'));
+    while (!['done', 'failed'].includes(upload.state)) await new Promise((next) => upload.on('progress', next));
+    return { state: upload.state, view: uploads.view(argument.meta.recording_id), safe: uploads.safe,
+        problem: upload.problem, left: await spool.list() }"""
+CAPTURES = f"/api/v1/sessions/{META['session_id']}/recordings/{META['recording_id']}/captures"
+
+
+class Server:
+    """Answers of the REST interface and the object store; `fault` may answer instead."""
+
+    def __init__(self, context: BrowserContext, fault: Callable[[str, int], Route | int | Json | None]) -> None:
+        self.asked: list[str] = []
+        self.stored: dict[str, int] = {}
+        self._fault = fault
+        context.route("http://localhost:9/api/**", self._answer)
+        context.route("http://localhost:9/objects/**", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        request = route.request
+        step = f"{request.method} {urlsplit(request.url).path.removeprefix(CAPTURES)}"
+        self.asked.append(step)
+        fault = self._fault(step, self.asked.count(step))
+        if isinstance(fault, dict):
+            route.fulfill(status=fault["status"], json=fault, content_type="application/problem+json")
+        elif request.method == "PUT":
+            self.stored[step] = len(request.post_data_buffer or b"")
+            route.fulfill(status=200)
+        elif step == "POST ":
+            assert request.headers["authorization"] == "Bearer secret"
+            route.fulfill(status=201, json={"segment_id": "seg_1"})
+        elif step.endswith(("confirm", "finish")):
+            route.fulfill(json={"verified_bytes": 0, "safe_ms": 0})
+        else:
+            index = step.rsplit("/", 1)[1]
+            url = f"http://localhost:9/objects/{index}"
+            route.fulfill(json={"url": url, "method": "PUT", "headers": {}, "expires_in_s": 60})
+
+
+def upload(page: Page, blobs: list[tuple[int, int]]) -> Json:
+    done: Json = run(page, "uploads.js", UPLOAD, {"meta": META, "blobs": blobs})
+    return done
+
+
+def test_every_chunk_is_announced_sent_confirmed_and_then_the_capture_finished(
+    context: BrowserContext, page: Page
+) -> None:
+    server = Server(context, lambda step, times: None)
+    done = upload(page, [(1500, 1000)])
+    assert server.asked == [
+        "POST ",
+        *("POST /seg_1/chunks/0", "PUT /objects/0", "POST /seg_1/chunks/0/confirm"),
+        *("POST /seg_1/chunks/1", "PUT /objects/1", "POST /seg_1/chunks/1/confirm"),
+        "POST /seg_1/finish",
+    ]
+    assert list(server.stored.values()) == [1000, 500]
+    view = {"captured_bytes": 1500, "verified_bytes": 1500, "captured_ms": 1000, "safe_ms": 1000, "state": "done"}
+    assert done == {"state": "done", "view": view, "safe": True, "problem": "", "left": []}
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["POST ", "POST /seg_1/chunks/0", "PUT /objects/0", "POST /seg_1/chunks/0/confirm", "POST /seg_1/finish"],
+)
+def test_a_failure_that_passes_is_tried_again(context: BrowserContext, page: Page, step: str) -> None:
+    unavailable = {"status": 503, "id": "store_unavailable", "detail": "later"}
+    server = Server(context, lambda asked, times: unavailable if asked == step and times == 1 else None)
+    assert upload(page, [(600, 1000)])["state"] == "done"
+    assert server.asked.count(step) == 2
+
+
+@pytest.mark.parametrize("id", ["chunk_mismatch", "chunk_missing"])
+def test_a_chunk_that_did_not_arrive_is_sent_again(context: BrowserContext, page: Page, id: str) -> None:
+    status = {"chunk_mismatch": 422, "chunk_missing": 404}[id]
+
+    def fault(step: str, times: int) -> Json | None:
+        return {"status": status, "id": id, "detail": ""} if step.endswith("confirm") and times == 1 else None
+
+    server = Server(context, fault)
+    assert upload(page, [(600, 1000)])["state"] == "done"
+    assert server.asked.count("PUT /objects/0") == 2
+
+
+def test_what_the_server_refuses_for_good_stays_on_the_disk(context: BrowserContext, page: Page) -> None:
+    refused = {"status": 409, "id": "capture_closed", "detail": "The recording takes no new local copy"}
+    server = Server(context, lambda step, times: refused)
+    done = upload(page, [(600, 1000)])
+    assert done["state"] == "failed"
+    assert done["safe"] is False
+    assert done["problem"] == refused["detail"]
+    assert done["left"] == ["c1"]
+    assert server.asked == ["POST "]
+
+
+def test_finishing_twice_is_as_good_as_once(context: BrowserContext, page: Page) -> None:
+    finished = {"status": 409, "id": "capture_finished", "detail": ""}
+    Server(context, lambda step, times: finished if step.endswith("finish") else None)
+    assert upload(page, [(600, 1000)])["state"] == "done"
+
+
+def test_a_capture_without_a_byte_asks_the_server_nothing(context: BrowserContext, page: Page) -> None:
+    server = Server(context, lambda step, times: None)
+    assert upload(page, []) | {"view": None} == {
+        "state": "done",
+        "view": None,
+        "safe": True,
+        "problem": "",
+        "left": [],
+    }
+    assert server.asked in ([], ["POST ", "POST /seg_1/finish"])
+
+
+def test_another_tab_waits_and_takes_over_when_the_first_is_gone(context: BrowserContext, page: Page) -> None:
+    unavailable = {"status": 503, "id": "store_unavailable", "detail": "later"}
+    first_is_open = [True]
+    server = Server(context, lambda step, times: unavailable if first_is_open[0] else None)
+    begin = UPLOAD.split("while (")[0] + "window.kept = [uploads, upload]"
+    run(page, "uploads.js", begin, {"meta": META, "blobs": [(1500, 1000)]})
+    second = _open(context)
+    recover = """const { Spool } = await import('/static/js/spool.js'); window.uploads = new m.Uploads(new Spool());
+        await window.uploads.recover(); return window.uploads.all.length"""
+    assert run(second, "uploads.js", recover) == 0, "the first tab has it"
+    first_is_open[0] = False
+    page.close(run_before_unload=False)
+    second.wait_for_function("() => window.uploads.all[0]?.state === 'done'")
+    assert server.asked[-1] == "POST /seg_1/finish"
+    assert list(server.stored.values()) == [1000, 500]
