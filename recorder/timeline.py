@@ -7,6 +7,8 @@ stall: when a frame's arrival and its session time disagree by more than LIMIT_N
 some frame in it agrees again, it was the network and nothing moves; if none does, it was the clock, and the anchor
 moves by the smallest disagreement, never back into what was already placed. Every move is kept as a `Correction`.
 
+A frame that cannot be placed is left out and counted, and with it the frames that need it, up to the next key frame.
+
 Waiting is by the journal's clock, so the same journal always gives the same placing. RTCP sender reports and one-way
 delay are not used yet: the error bound is START_BOUND_NS.
 """
@@ -53,6 +55,8 @@ class Timeline:
         """Packets of frames with a timestamp far from all others, or from their arrival."""
         self.overlapping = 0
         """Packets of frames that do not lie behind the frame before."""
+        self.awaiting_key = 0
+        """Packets of frames that refer to one that was left out here."""
         self._rate = clock_rate_hz
         self._zero_ns = zero_ns
         self._quantum = quantum_ticks
@@ -71,6 +75,8 @@ class Timeline:
         self._waiting: deque[tuple[MediaFrame, int]] = deque()
         """With unwrapped timestamps. Bounded by what arrives in WINDOW_NS behind one frame, and by Reorder."""
         self._moved = False
+        self._left_out = False
+        """A frame was left out, and no key frame was placed since."""
 
     def push(self, frame: MediaFrame) -> list[Placed]:
         """Take the next frame in sequence order; returns what can be placed now."""
@@ -132,8 +138,11 @@ class Timeline:
         agrees = any(frame.on_time and not self._disagrees(frame, unwrapped) for frame, unwrapped in self._waiting)
         if agrees:
             frame, unwrapped = self._waiting.popleft()
-            if self._deviation(frame, unwrapped) < 0:
+            # Ahead of its time by a wrong timestamp, or because the anchor was set when everything came late: in the
+            # latter case the frames behind it go on from there.
+            if self._deviation(frame, unwrapped) < 0 and self._waiting and self._waiting[0][1] <= unwrapped:
                 self.stray += frame.packets
+                self._left_out = True
             else:
                 self._place(frame, unwrapped, out)
             return
@@ -155,11 +164,20 @@ class Timeline:
         position = unwrapped + self._offset
         if abs(position - self._arrival(frame)) > self._far:
             self.stray += frame.packets
+            self._left_out = True
             return
         if self._last is not None and position <= self._last:
             self.overlapping += frame.packets
+            self._left_out = True
             return
+        if self._left_out:
+            if not frame.key:
+                self.awaiting_key += frame.packets
+                return
+            frame = frame._replace(after_loss=True)
+            self._left_out = False
         self._last = position
-        self._end = position + max(frame.duration_ticks, 1)
+        # Of video no duration is known; containers count in milliseconds.
+        self._end = position + (frame.duration_ticks or self._rate // 1000)
         out.append(Placed(frame, position, self._moved))
         self._moved = False

@@ -97,7 +97,7 @@ class TrackPipeline:
         counts.empty = self._frames.empty
         counts.malformed = self._frames.malformed
         counts.incomplete = self._frames.incomplete
-        counts.awaiting_key = self._frames.awaiting_key
+        counts.awaiting_key = self._frames.awaiting_key + self._timeline.awaiting_key
         counts.overlapping = self._timeline.overlapping
         return counts
 
