@@ -73,7 +73,7 @@ def video_packets(
     first_sequence: int = 65_500,
     first_timestamp: int = 0xFFFF_0000,
 ) -> list[JournalPacket]:
-    """30 frames per second; packets of a frame 20 us apart; sequence numbers and timestamps that soon pass 2^16, 2^32."""
+    """30 frames per second; packets of a frame 20 us apart; sequence numbers and timestamps soon pass 2^16 and 2^32."""
     packets: list[JournalPacket] = []
     for number, frame in enumerate(frames):
         parts = list(payloads(frame, number))
@@ -96,7 +96,7 @@ def audio_packets(packets: Sequence[bytes], *, at_ns: int = S, first_sequence: i
 def repaired(
     packets: Iterable[JournalPacket], loss: float, seed: int, *, latest_ms: int = 2_500, never: bool = False
 ) -> list[JournalPacket]:
-    """Each packet is lost with this probability and comes again 40 ms to `latest_ms` later, or never. In arrival order."""
+    """In arrival order. Each packet is lost with this probability and comes 40 ms to `latest_ms` later, or never."""
     chance = random.Random(seed)
     out = []
     for packet in packets:

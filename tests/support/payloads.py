@@ -1,4 +1,4 @@
-"""Real encoded video of every codec and its RTP payloads, without a browser. Opus and VP8 frames: `tests.support.encoded`.
+"""Real encoded video of every codec and its RTP payloads, without a browser (known content: `tests.support.encoded`).
 
 The packetizers are small and written from the payload formats, not from the code under test. They send what browsers
 send: VP9 non-flexible with picture ids, H264 with STAP-A for parameter sets and FU-A for slices, AV1 with one OBU

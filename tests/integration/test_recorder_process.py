@@ -1,0 +1,383 @@
+"""The recorder process over a real spool, catalog and store: what it makes, and what killing it does not change."""
+
+import asyncio
+import io
+import signal
+import sys
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import av
+import pytest
+
+from recorder.events import (
+    CaptureFinished,
+    CaptureOpened,
+    ChunkVerified,
+    ParticipantSeen,
+    RecordingEvent,
+    RecordingStarted,
+    RecordingStopped,
+    TakeOpened,
+)
+from recorder.journal import JournalPacket, encode_end, encode_event, encode_head, events_name
+from recorder.manifest import Manifest, Segment, manifest_key
+from recorder.manifest import decode as decode_manifest
+from recorder.settings import RecorderSettings
+from storage.models import Segment as SegmentRow
+from storage.models import Take
+from storage.objects import ObjectNotFound
+from tests.support import counter
+from tests.support.encoded import opus_packets, vp8_frames
+from tests.support.files import inspect
+from tests.support.journals import (
+    EPOCH,
+    RECORDING,
+    SESSION,
+    ZERO_NS,
+    LockedFile,
+    S,
+    audio_packets,
+    file_header,
+    journal_bytes,
+    make_file,
+    repaired,
+    track_header,
+    video_packets,
+    write_journal,
+)
+from tests.support.payloads import PAYLOADS
+from tests.support.recorder import PARTICIPANT, Data, open_data, recorder
+
+CAMERA, MICROPHONE = "tak_cccccccccccccccc", "tak_mmmmmmmmmmmmmmmm"
+CAMERA_SEGMENT, MICROPHONE_SEGMENT, LOCAL_SEGMENT = (f"seg_{letter * 16}" for letter in "cml")
+OPENING: list[RecordingEvent] = [
+    RecordingStarted(recording_id=RECORDING, session_id=SESSION, title="A talk", started_ns=S // 2),
+    ParticipantSeen(participant_id=PARTICIPANT, display_name="Ada", role="host"),
+    TakeOpened(take_id=CAMERA, participant_id=PARTICIPANT, kind="camera", slot=0),
+    TakeOpened(take_id=MICROPHONE, participant_id=PARTICIPANT, kind="microphone", slot=0),
+]
+STOPPED = RecordingStopped(stopped_ns=5 * S)
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> AsyncIterator[Data]:
+    async with open_data(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def camera() -> list[JournalPacket]:
+    return repaired(video_packets(vp8_frames(120), PAYLOADS["vp8"]), 0.05, 1)
+
+
+@pytest.fixture(scope="module")
+def voice() -> list[JournalPacket]:
+    return repaired(audio_packets(opus_packets(200)), 0.05, 1)
+
+
+CAMERA_HEADER = track_header("vp8", take_id=CAMERA, segment_id=CAMERA_SEGMENT)
+MICROPHONE_HEADER = track_header("opus", take_id=MICROPHONE, segment_id=MICROPHONE_SEGMENT)
+
+
+def events_bytes(*events: RecordingEvent, end: bool = True) -> bytes:
+    parts = [encode_head(file_header()), *map(encode_event, events)]
+    return b"".join(parts) + (encode_end(ZERO_NS, 0) if end else b"")
+
+
+def write_events(data: Data, *events: RecordingEvent, end: bool = True, epoch: str = EPOCH) -> None:
+    data.spool.mkdir(parents=True, exist_ok=True)
+    (data.spool / events_name(epoch)).write_bytes(events_bytes(*events, end=end))
+
+
+async def finished_manifest(data: Data, settings: RecorderSettings | None = None) -> Manifest:
+    async with recorder(data.folder, settings) as process:
+        await process.event("recording_finished")
+    return await stored_manifest(data)
+
+
+async def stored_manifest(data: Data) -> Manifest:
+    return decode_manifest(await data.read(manifest_key(SESSION, RECORDING)))
+
+
+def segments(manifest: Manifest) -> dict[str, Segment]:
+    return {segment.segment_id: segment for take in manifest.takes for segment in take.segments}
+
+
+async def test_a_recording_becomes_files_rows_and_a_manifest(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, CAMERA_HEADER, camera)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    manifest = await finished_manifest(data)
+    assert (manifest.title, manifest.started_ns, manifest.stopped_ns) == ("A talk", S // 2, 5 * S)
+    assert [seen.display_name for seen in manifest.participants] == ["Ada"]
+    assert [(take.kind, take.slot, len(take.segments)) for take in manifest.takes] == [
+        ("camera", 0, 1),
+        ("microphone", 0, 1),
+    ]
+    rows = {row.id: row for row in await data.catalog.segments(RECORDING)}
+    for segment_id, segment in segments(manifest).items():
+        content = await data.read(segment.object_key)
+        row = rows[segment_id]
+        assert segment.state == row.state == "stored"
+        assert segment.size_bytes == row.size_bytes == len(content)
+        assert segment.sha256 == row.sha256 == sha256(content).hexdigest()
+        assert segment.object_key == f"sessions/{SESSION}/recordings/{RECORDING}/server/{segment.file_name}"
+        assert (row.start_ns, row.duration_ns, row.codec) == (segment.start_ns, segment.duration_ns, segment.codec)
+        assert not segment.torn
+    video = tmp_path / "copy.webm"
+    video.write_bytes(await data.read(segments(manifest)[CAMERA_SEGMENT].object_key))
+    assert [reading.number for reading in counter.read_file(video)] == list(range(120))
+    recording = await data.catalog.recording(RECORDING)
+    assert recording is not None
+    assert (recording.state, recording.stopped_ns) == ("finished", 5 * S)
+    assert not list(data.work.glob("*.webm"))
+
+
+async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    """The journals grow in steps; at each step the process is killed while it works on what there is."""
+    journals = {
+        events_name(EPOCH): events_bytes(*OPENING, STOPPED),
+        f"{CAMERA_SEGMENT}-{EPOCH}.journal": journal_bytes(CAMERA_HEADER, camera),
+        f"{MICROPHONE_SEGMENT}-{EPOCH}.journal": journal_bytes(MICROPHONE_HEADER, voice),
+    }
+    data.spool.mkdir(parents=True)
+    files = {name: LockedFile(data.spool / name) for name in journals}
+    parts = 4
+    for part in range(parts):
+        for name, content in journals.items():
+            files[name].write(content[len(content) * part // parts : len(content) * (part + 1) // parts])
+        async with recorder(data.folder) as process:
+            # at first packets wait for repairs and for the timeline: only the journal is open then
+            journal, file = data.spool / f"{CAMERA_SEGMENT}-{EPOCH}.journal", data.work / f"{CAMERA_SEGMENT}.webm"
+            await _appeared(file if part > 1 else journal, process.child.pid)
+            await process.kill()
+    for file in files.values():
+        file.close()
+    manifest = await finished_manifest(data)
+    for header, packets in ((CAMERA_HEADER, camera), (MICROPHONE_HEADER, voice)):
+        segment = segments(manifest)[header.segment_id]
+        _, expected = make_file(header.stream.codec, packets, tmp_path / "expected")
+        assert await data.read(segment.object_key) == expected.read_bytes()
+        assert segment.gaps == []
+
+
+async def _appeared(path: Path, pid: int) -> None:
+    """The process `pid` has this file open."""
+    async with asyncio.timeout(30):
+        while not any(_leads_to(link, path) for link in Path(f"/proc/{pid}/fd").iterdir()):
+            await asyncio.sleep(0.01)
+
+
+def _leads_to(link: Path, path: Path) -> bool:
+    try:
+        return link.readlink() == path
+    except FileNotFoundError:
+        return False
+
+
+async def test_torn_journals_are_finished_and_say_so(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket]
+) -> None:
+    """The node died: nobody holds the journals, none has an end, the last record is cut."""
+    write_events(data, *OPENING, end=False)
+    data.spool.joinpath(f"{CAMERA_SEGMENT}-{EPOCH}.journal").write_bytes(journal_bytes(CAMERA_HEADER, camera)[:-300])
+    write_journal(data.spool, MICROPHONE_HEADER, voice, end=False)
+    manifest = await finished_manifest(data)
+    found = segments(manifest)
+    assert found[CAMERA_SEGMENT].torn
+    assert found[MICROPHONE_SEGMENT].torn
+    assert found[MICROPHONE_SEGMENT].duration_ns == 4 * S
+    assert manifest.stopped_ns == pytest.approx(5 * S, abs=S // 100)
+    recording = await data.catalog.recording(RECORDING)
+    assert recording is not None
+    assert (recording.state, recording.stopped_ns) == ("finished", manifest.stopped_ns)
+
+
+async def test_a_journal_that_is_held_is_waited_for(data: Data, voice: list[JournalPacket]) -> None:
+    write_events(data, *OPENING, STOPPED)
+    content = journal_bytes(MICROPHONE_HEADER, voice)
+    held = LockedFile(data.spool / f"{MICROPHONE_SEGMENT}-{EPOCH}.journal")
+    held.write(content[: len(content) // 2 + 7])
+    async with recorder(data.folder) as process:
+        await process.event("spool_followed")
+        await _appeared(data.work / f"{MICROPHONE_SEGMENT}.webm", process.child.pid)
+        assert not await data.catalog.segments(RECORDING)
+        held.write(content[len(content) // 2 + 7 :])
+        await process.event("recording_finished")
+    held.close()
+    assert segments(await stored_manifest(data))[MICROPHONE_SEGMENT].duration_ns == 4 * S
+
+
+def captured(folder: Path) -> bytes:
+    """What a MediaRecorder gives: VP8 and Opus in WebM, without duration and cues."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="webm", options={"live": "1"}) as container:
+        video = container.add_stream("libvpx", rate=30)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        video.options = {"deadline": "realtime", "cpu-used": "8"}
+        audio = container.add_stream("libopus", rate=48_000)
+        for number in range(60):
+            frame = av.VideoFrame(320, 240, "yuv420p")
+            frame.pts = number
+            container.mux(video.encode(frame))
+            sound = av.AudioFrame(format="s16", layout="stereo", samples=1_600)
+            sound.sample_rate, sound.pts = 48_000, number * 1_600
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    return out.getvalue()
+
+
+async def put_chunks(data: Data, content: bytes, count: int) -> list[ChunkVerified]:
+    chunks = []
+    for index in range(count):
+        piece = content[len(content) * index // count : len(content) * (index + 1) // count]
+        key = f"sessions/{SESSION}/recordings/{RECORDING}/local/{LOCAL_SEGMENT}/chunks/{index:06d}"
+        await data.store.put(key, piece, content_type="application/octet-stream")
+        chunks.append(
+            ChunkVerified(
+                segment_id=LOCAL_SEGMENT,
+                index=index,
+                size_bytes=len(piece),
+                sha256=sha256(piece).hexdigest(),
+                object_key=key,
+                end_ms=1_000.0 * (index + 1),
+            )
+        )
+    return chunks
+
+
+CAPTURE = CaptureOpened(
+    segment_id=LOCAL_SEGMENT, take_id=CAMERA, content_type="video/webm;codecs=vp8,opus", start_ns=S, bound_ns=S // 100
+)
+
+
+async def local_row(data: Data) -> None:
+    """As the node inserts it."""
+    await data.catalog.add_take(
+        Take(id=CAMERA, recording_id=RECORDING, participant_id=PARTICIPANT, kind="camera", slot=0)
+    )
+    await data.catalog.upsert_segment(SegmentRow(id=LOCAL_SEGMENT, take_id=CAMERA, copy="local", state="capturing"))
+
+
+async def test_the_chunks_of_a_local_copy_become_one_seekable_file(data: Data, tmp_path: Path) -> None:
+    content = captured(tmp_path)
+    chunks = await put_chunks(data, content, 3)
+    await local_row(data)
+    write_events(
+        data, *OPENING, CAPTURE, *reversed(chunks), STOPPED, CaptureFinished(segment_id=LOCAL_SEGMENT, chunks=3)
+    )
+    async with recorder(data.folder) as process:
+        await process.event("segment_stored", segment_id=LOCAL_SEGMENT)
+        await process.event("recording_finished")
+        while (await stored_manifest(data)).takes[0].segments[0].state != "stored":
+            process.log.clear()
+            await process.event("recording_finished")
+    segment = segments(await stored_manifest(data))[LOCAL_SEGMENT]
+    assert (segment.copy, segment.codec, segment.content_type) == ("local", "vp8,opus", "video/webm")
+    assert (segment.start_ns, segment.start_bound_ns) == (S, S // 100)
+    assert segment.duration_ns == pytest.approx(2 * S, abs=S // 20)
+    path = tmp_path / "local.webm"
+    path.write_bytes(await data.read(segment.object_key))
+    report = inspect(path)
+    assert report.sound
+    assert report.duration_s == pytest.approx(2, abs=0.05)
+    assert report.stream("video").frames == 60
+    row = await data.catalog.segment(LOCAL_SEGMENT)
+    assert row is not None
+    assert (row.state, row.sha256, row.codec) == ("stored", sha256(path.read_bytes()).hexdigest(), "vp8,opus")
+    for chunk in chunks:
+        with pytest.raises(ObjectNotFound):
+            await data.store.head(chunk.object_key)
+
+
+async def test_chunks_that_come_after_the_recording_was_finished_rewrite_the_manifest(
+    data: Data, tmp_path: Path
+) -> None:
+    chunks = await put_chunks(data, captured(tmp_path), 2)
+    await local_row(data)
+    write_events(data, *OPENING, CAPTURE, chunks[0], STOPPED)
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        assert segments(await stored_manifest(data))[LOCAL_SEGMENT].state == "capturing"
+        later = [*OPENING[:1], STOPPED, chunks[1], CaptureFinished(segment_id=LOCAL_SEGMENT, chunks=2)]
+        write_events(data, *later, epoch="0000000000000002")
+        await process.event("segment_stored", segment_id=LOCAL_SEGMENT)
+        process.log.clear()
+        await process.event("recording_finished")
+    assert segments(await stored_manifest(data))[LOCAL_SEGMENT].state == "stored"
+
+
+async def test_a_local_copy_that_is_no_media_keeps_its_chunks_and_says_why(data: Data) -> None:
+    chunks = await put_chunks(data, b"no media at all" * 100, 2)
+    await local_row(data)
+    write_events(data, *OPENING, CAPTURE, *chunks, STOPPED, CaptureFinished(segment_id=LOCAL_SEGMENT, chunks=2))
+    async with recorder(data.folder) as process:
+        await process.event("local_copy_failed", segment_id=LOCAL_SEGMENT)
+    for chunk in chunks:
+        assert (await data.store.head(chunk.object_key)).size_bytes == chunk.size_bytes
+
+
+async def test_what_was_delivered_is_not_made_again(data: Data, voice: list[JournalPacket]) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    before = await finished_manifest(data)
+    async with recorder(data.folder) as process:
+        await process.event("spool_followed")
+        write_events(data, OPENING[0], STOPPED, OPENING[1], epoch="0000000000000002")
+        process.child.terminate()
+        assert await process.ended() == 0
+        assert not [entry for entry in process.log if entry["event"] == "segment_stored"]
+    assert await stored_manifest(data) == before
+
+
+async def test_a_journal_is_deleted_when_its_file_is_stored_and_its_days_are_over(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    async with recorder(data.folder, RecorderSettings(keep_journal_days=0)) as process:
+        await process.event("recording_finished")
+        await process.event("journals_deleted", recording_id=RECORDING)
+    assert not data.spool.exists()
+    assert not data.work.exists()
+
+
+@pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
+async def test_it_ends_when_its_parent_is_gone_or_asks(data: Data, how: str, voice: list[JournalPacket]) -> None:
+    write_events(data, *OPENING)
+    held = LockedFile(data.spool / f"{MICROPHONE_SEGMENT}-{EPOCH}.journal")
+    held.write(journal_bytes(MICROPHONE_HEADER, voice, end=False))
+    async with recorder(data.folder) as process:
+        await process.event("spool_followed")
+        await _appeared(data.work / f"{MICROPHONE_SEGMENT}.webm", process.child.pid)
+        if how == "SIGTERM":
+            process.child.send_signal(signal.SIGTERM)
+        else:
+            assert process.child.stdin is not None
+            process.child.stdin.close()
+        assert await process.ended() == 0
+    held.close()
+
+
+async def test_there_is_one_recorder_on_a_spool(data: Data) -> None:
+    async with recorder(data.folder) as first:
+        await first.event("spool_followed")
+        async with recorder(data.folder) as second:
+            await second.event("spool_in_use")
+            assert await second.ended() == 1
+
+
+async def test_settings_that_it_does_not_know_are_refused() -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "recorder", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await child.communicate(b'{"data": "/nowhere", "colour": "red"}\n')
+    assert child.returncode == 1
+    assert b"colour" in said
