@@ -1,0 +1,191 @@
+"""What is written to a journal is read back, whatever the pieces; what is torn or damaged is recognised."""
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.events import ChunkVerified, RecordingEvent, RecordingStarted, RecordingStopped
+from recorder.journal import (
+    EVENT,
+    MAGIC,
+    FileHeader,
+    JournalDecoder,
+    JournalDropped,
+    JournalEnd,
+    JournalPacket,
+    JournalReport,
+    Record,
+    encode,
+    encode_dropped,
+    encode_end,
+    encode_event,
+    encode_head,
+    encode_report,
+    packet_parts,
+)
+from tests.support.journals import file_header, track_header
+
+TICKS = st.integers(0, (1 << 32) - 1)
+NS = st.integers(0, 1 << 53).map(lambda value: value // 1_000 * 1_000)
+"""Microseconds, so that seconds as a float hold them."""
+PACKETS = st.builds(
+    JournalPacket,
+    st.integers(0, 10**9).map(lambda s: s * 10**6),
+    st.integers(0, 1 << 60),
+    TICKS,
+    st.booleans(),
+    st.binary(max_size=1_500),
+)
+REPORTS = st.builds(JournalReport, NS, st.integers(0, (1 << 64) - 1), TICKS)
+DROPS = st.builds(JournalDropped, NS, st.integers(0, 1 << 40))
+EVENTS = st.one_of(
+    st.builds(RecordingStopped, stopped_ns=NS),
+    st.builds(RecordingStarted, recording_id=st.text(), session_id=st.text(), title=st.text(), started_ns=NS),
+    st.builds(
+        ChunkVerified,
+        segment_id=st.text(),
+        index=st.integers(0, 10**5),
+        size_bytes=NS,
+        sha256=st.text(),
+        object_key=st.text(),
+        end_ms=st.floats(0, 1e12),
+    ),
+)
+RECORDS = st.lists(st.one_of(PACKETS, REPORTS, DROPS, EVENTS), max_size=12)
+
+
+def encoded(record: Record) -> bytes:
+    if isinstance(record, JournalPacket):
+        arrival_ns, sequence, timestamp, marker, payload = record
+        return b"".join(packet_parts(arrival_ns / 1e9, sequence, timestamp, marker, payload))
+    if isinstance(record, JournalReport):
+        return encode_report(*record)
+    if isinstance(record, JournalDropped):
+        return encode_dropped(*record)
+    if isinstance(record, JournalEnd):
+        return encode_end(*record)
+    assert not isinstance(record, FileHeader)
+    return encode_event(record)
+
+
+def near(read: Record, written: Record) -> bool:
+    """Equal, but for the nanosecond that seconds as a float may lose."""
+    if isinstance(read, JournalPacket) and isinstance(written, JournalPacket):
+        return abs(read.arrival_ns - written.arrival_ns) <= 1_000 and read[1:] == written[1:]
+    return read == written
+
+
+def head() -> bytes:
+    return encode_head(file_header(track_header("vp8")))
+
+
+@given(records=RECORDS, sizes=st.lists(st.integers(1, 400), min_size=1, max_size=8))
+def test_records_are_read_back_in_pieces_of_any_size(records: list[Record], sizes: list[int]) -> None:
+    content = head() + b"".join(map(encoded, records)) + encode_end(7, 3)
+    decoder = JournalDecoder()
+    read: list[Record] = []
+    at = turn = 0
+    while at < len(content):
+        size = sizes[turn % len(sizes)]
+        read += decoder.feed(content[at : at + size])
+        at, turn = at + size, turn + 1
+    assert read[0] == file_header(track_header("vp8"))
+    assert len(read) == len(records) + 2
+    assert all(map(near, read[1:-1], records))
+    assert read[-1] == JournalEnd(7, 3)
+    assert (decoder.ended, decoder.problem, decoder.good_bytes) == (True, "", len(content))
+
+
+def small() -> tuple[list[bytes], bytes]:
+    parts = [
+        head(),
+        encode_event(RecordingStopped(stopped_ns=5)),
+        b"".join(packet_parts(1.5, 70_000, 9, True, b"payload")),
+        encode_report(1, 2, 3),
+        encode_end(9, 1),
+    ]
+    return parts, b"".join(parts)
+
+
+def test_cut_at_every_byte_it_gives_the_records_before_the_cut_and_nothing_else() -> None:
+    parts, content = small()
+    ends = [len(b"".join(parts[: count + 1])) for count in range(len(parts))]
+    for cut in range(len(content)):
+        decoder = JournalDecoder()
+        read = decoder.feed(content[:cut])
+        assert len(read) == sum(end <= cut for end in ends)
+        assert not decoder.ended
+        assert decoder.problem == ""
+        assert decoder.feed(content[cut:]) or cut == len(content)
+        assert decoder.ended
+
+
+def test_any_changed_byte_ends_what_is_good_before_its_record() -> None:
+    parts, content = small()
+    ends = [len(b"".join(parts[: count + 1])) for count in range(len(parts))]
+    for at in range(len(MAGIC), len(content)):
+        changed = bytearray(content)
+        changed[at] ^= 0x40
+        decoder = JournalDecoder()
+        read = decoder.feed(bytes(changed))
+        assert len(read) == sum(end <= at for end in ends)
+        assert not decoder.ended
+
+
+def test_a_tail_of_zeros_is_no_record() -> None:
+    """As after a power failure on a file system that had grown the file already."""
+    parts, _ = small()
+    decoder = JournalDecoder()
+    assert len(decoder.feed(b"".join(parts[:3]) + bytes(4_096))) == 3
+    assert decoder.problem
+
+
+def test_a_write_in_progress_is_read_again() -> None:
+    parts, content = small()
+    begun = b"".join(parts[:2])
+    decoder = JournalDecoder()
+    decoder.feed(begun + bytes(len(parts[2])))
+    assert decoder.problem
+    at = decoder.restart()
+    assert at == len(begun)
+    assert len(decoder.feed(content[at:])) == 3
+    assert decoder.ended
+
+
+@pytest.mark.parametrize("content", [b"RIFF1234", b"STEMJRN2", b"\0" * 100])
+def test_a_foreign_file_is_refused(content: bytes) -> None:
+    decoder = JournalDecoder()
+    assert decoder.feed(content) == []
+    assert decoder.problem
+
+
+def test_a_record_that_no_writer_writes_is_a_problem_and_no_exception() -> None:
+    for record in (encode(99, b""), encode(EVENT, b"{}"), encode(EVENT, b"\xff"), encode(2, b"short")):
+        decoder = JournalDecoder()
+        assert len(decoder.feed(head() + record)) == 1
+        assert decoder.problem
+
+
+def test_an_impossible_length_is_not_waited_for() -> None:
+    decoder = JournalDecoder()
+    decoder.feed(head() + b"\0\0\0\0" + (1 << 31).to_bytes(4, "little") + b"\x02")
+    assert decoder.problem
+
+
+def test_what_follows_the_end_is_ignored() -> None:
+    _, content = small()
+    decoder = JournalDecoder()
+    assert len(decoder.feed(content + content)) == 5
+    assert decoder.feed(b"more") == []
+
+
+def test_the_checksum_is_zlibs_crc32_of_all_behind_it() -> None:
+    record = encode_report(1, 2, 3)
+    assert int.from_bytes(record[:4], "little") == zlib.crc32(record[4:])
+
+
+def test_every_event_goes_round() -> None:
+    event: RecordingEvent = RecordingStarted(recording_id="r", session_id="s", title="Ünïcode \n", started_ns=1)
+    assert JournalDecoder().feed(head() + encode_event(event))[1] == event
