@@ -61,6 +61,7 @@ class FrameAssembler:
         self._gap = True
         """Packets may be missing between the last one and the next."""
         self._after_loss = False
+        self._begun = False
         self._group: list[JournalPacket] = []
         self._group_on_time = False
         self._group_whole = True
@@ -105,11 +106,11 @@ class FrameAssembler:
             self.malformed += 1
             self._after_loss = True
             return []
-        after_loss = self._after_loss or self._gap
-        self._after_loss = self._gap = False
+        self._after_loss = self._after_loss or self._gap
+        self._gap = False
         return [
             MediaFrame(
-                packet.timestamp, packet.arrival_ns, on_time, packet.payload, True, None, duration, 1, after_loss
+                packet.timestamp, packet.arrival_ns, on_time, packet.payload, True, None, duration, 1, self._take_loss()
             )
         ]
 
@@ -153,7 +154,6 @@ class FrameAssembler:
             return []
         if key:
             self._needs_key = self._needs_sets = False
-        after_loss, self._after_loss = self._after_loss, False
         first = group[0]
         return [
             MediaFrame(
@@ -165,9 +165,16 @@ class FrameAssembler:
                 size,
                 0,
                 len(group),
-                after_loss,
+                self._take_loss(),
             )
         ]
+
+    def _take_loss(self) -> bool:
+        """Whether something is missing since the last frame that was given out. Before the first nothing is."""
+        lost = self._after_loss and self._begun
+        self._after_loss = False
+        self._begun = True
+        return lost
 
     def _lose(self) -> None:
         self._needs_key = self._after_loss = True

@@ -1,0 +1,199 @@
+"""Session time follows the RTP clock, and arrival times only when the RTP clock is wrong for good."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.frames import MediaFrame
+from recorder.timeline import FAR_NS, Placed, Timeline
+from tests.support.journals import MS, ZERO_NS, S
+
+AUDIO = 48_000
+TICKS = 960
+"""20 ms."""
+
+
+@dataclass
+class Clock:
+    """Feeds a timeline with audio frames of 20 ms."""
+
+    timeline: Timeline = field(default_factory=lambda: Timeline(AUDIO, ZERO_NS, 120))
+    placed: list[Placed] = field(default_factory=list)
+
+    def frame(self, number: int, late_ms: float = 0.0, *, timestamp: int | None = None, on_time: bool = True) -> None:
+        """Captured `number` * 20 ms after the first second of the session; by default stamped so."""
+        arrival_ns = ZERO_NS + S + number * 20 * MS + round(late_ms * MS)
+        stamp = (number * TICKS if timestamp is None else timestamp) & 0xFFFFFFFF
+        self.placed += self.timeline.push(MediaFrame(stamp, arrival_ns, on_time, b"", True, None, TICKS, 1, False))
+
+    def done(self) -> list[float]:
+        """Session times in milliseconds."""
+        self.placed += self.timeline.flush()
+        return [placed.position * 1_000 / AUDIO for placed in self.placed]
+
+
+def expected(*numbers: int, shift_ms: float = 0.0) -> list[float]:
+    return [1_000 + number * 20 + shift_ms for number in numbers]
+
+
+def test_the_first_frame_is_placed_when_its_second_is_over() -> None:
+    clock = Clock()
+    for number in range(50):
+        clock.frame(number)
+    assert clock.placed == []
+    clock.frame(50)
+    assert len(clock.placed) == 51
+
+
+def test_the_anchor_is_the_smallest_delay_of_the_first_second() -> None:
+    clock = Clock()
+    for number in range(100):
+        clock.frame(number, late_ms=40 if number % 10 else 5)
+    assert clock.done() == pytest.approx(expected(*range(100), shift_ms=5), abs=0.1)
+
+
+def test_a_repaired_frame_says_nothing_about_the_anchor() -> None:
+    clock = Clock()
+    clock.frame(0, late_ms=900, on_time=False)
+    for number in range(1, 100):
+        clock.frame(number)
+    assert clock.done() == pytest.approx(expected(*range(100)), abs=0.1)
+
+
+def test_jitter_leaves_no_trace() -> None:
+    clock = Clock()
+    for number in range(500):
+        clock.frame(number, late_ms=number * 37 % 200)
+    assert clock.done() == pytest.approx(expected(*range(500)), abs=0.1)
+    assert clock.timeline.corrections == []
+
+
+@pytest.mark.parametrize("first", [0, 0xFFFF_FF00, 0x7FFF_FFF0])
+def test_timestamps_go_round(first: int) -> None:
+    clock = Clock()
+    for number in range(200):
+        clock.frame(number, timestamp=first + number * TICKS)
+    assert clock.done() == pytest.approx(expected(*range(200)), abs=0.1)
+
+
+def test_a_clock_that_stood_still_is_caught_up_with() -> None:
+    clock = Clock()
+    for number in range(100):
+        clock.frame(number)
+    for number in range(100, 200):
+        clock.frame(number + 125, timestamp=number * TICKS)
+    times = clock.done()
+    assert times == pytest.approx(expected(*range(100), *range(225, 325)), abs=0.1)
+    (correction,) = clock.timeline.corrections
+    assert correction.applied_ns == correction.measured_ns == 2_500 * MS
+    assert correction.at_ns == 1_000 * MS + 225 * 20 * MS
+    assert [placed.moved for placed in clock.placed].index(True) == 100
+
+
+def test_a_clock_that_stands_still_again_and_again_is_caught_up_with_each_time() -> None:
+    clock = Clock()
+    paused = 0
+    captured = []
+    for number in range(500):
+        if number and number % 100 == 0:
+            paused += 40
+        captured.append(number + paused)
+        clock.frame(number + paused, timestamp=number * TICKS)
+    assert clock.done() == pytest.approx(expected(*captured), abs=0.1)
+    assert len(clock.timeline.corrections) == 4
+
+
+def test_a_clock_that_jumped_ahead_is_taken_back_to_the_end_of_what_was_placed() -> None:
+    clock = Clock()
+    for number in range(100):
+        clock.frame(number)
+    for number in range(100, 200):
+        clock.frame(number, timestamp=number * TICKS + 3_600 * AUDIO)
+    assert clock.done() == pytest.approx(expected(*range(200)), abs=2.6)
+
+
+def test_a_stalled_network_moves_nothing() -> None:
+    clock = Clock()
+    for number in range(100):
+        clock.frame(number)
+    for number in range(100, 200):
+        clock.frame(number, late_ms=max(0, 2_000 - (number - 100) * 20))
+    assert clock.done() == pytest.approx(expected(*range(200)), abs=0.1)
+    assert clock.timeline.corrections == []
+
+
+def test_repaired_frames_are_late_and_move_nothing() -> None:
+    clock = Clock()
+    for number in range(300):
+        clock.frame(number, late_ms=2_500 if number % 3 == 0 else 0, on_time=number % 3 != 0)
+    assert clock.done() == pytest.approx(expected(*range(300)), abs=0.1)
+
+
+def test_one_timestamp_far_ahead_is_left_out() -> None:
+    clock = Clock()
+    for number in range(200):
+        clock.frame(number, timestamp=number * TICKS + (7_200 * AUDIO if number == 100 else 0))
+    assert len(clock.done()) == 199
+    assert clock.timeline.stray == 1
+    assert clock.timeline.corrections == []
+
+
+def test_a_frame_that_does_not_lie_behind_the_one_before_is_left_out() -> None:
+    clock = Clock()
+    for number in range(100):
+        clock.frame(number, timestamp=(number - number // 50 * 2) * TICKS)
+    assert len(clock.done()) == 98
+    assert clock.timeline.overlapping == 2
+
+
+def test_what_the_network_delayed_in_the_first_second_never_squeezes_what_follows() -> None:
+    """The anchor is 600 ms late; the stream has no gap to take it back in."""
+    clock = Clock()
+    for number in range(500):
+        clock.frame(number, late_ms=600 if number < 60 else 0)
+    times = clock.done()
+    assert all(after - before == pytest.approx(20, abs=0.1) for before, after in pairwise(times))
+    (correction,) = clock.timeline.corrections
+    assert correction.measured_ns == pytest.approx(-600 * MS, abs=MS)
+    assert correction.applied_ns == 0
+
+
+def test_drift_beyond_the_limit_is_corrected() -> None:
+    """A sender's clock that runs 1 % slow: after an hour 36 s would be missing."""
+    clock = Clock()
+    for number in range(5_000):
+        clock.frame(number, timestamp=number * 950)
+    times = clock.done()
+    for number, time in enumerate(times):
+        assert abs(time - (1_000 + number * 20)) < 300
+    assert len(clock.timeline.corrections) == 4
+
+
+def test_nothing_is_placed_without_frames() -> None:
+    timeline = Timeline(90_000, ZERO_NS)
+    assert timeline.advance(ZERO_NS + 100 * S) == []
+    assert timeline.flush() == []
+
+
+@given(
+    frames=st.lists(
+        st.tuples(st.integers(0, 3_000), st.integers(0, (1 << 32) - 1), st.booleans()), min_size=1, max_size=150
+    )
+)
+def test_whatever_comes_is_placed_in_order_near_its_arrival_or_counted(frames: list[tuple[int, int, bool]]) -> None:
+    timeline = Timeline(AUDIO, ZERO_NS, 120)
+    placed: list[Placed] = []
+    now_ns = ZERO_NS
+    for step_ms, timestamp, on_time in frames:
+        now_ns += step_ms * MS
+        placed += timeline.push(MediaFrame(timestamp, now_ns, on_time, b"", True, None, TICKS, 1, False))
+    placed += timeline.flush()
+    positions = [each.position for each in placed]
+    assert positions == sorted(set(positions))
+    assert len(placed) + timeline.stray + timeline.overlapping == len(frames)
+    for each in placed:
+        away_ns = abs(timeline.to_ns(each.position) - (each.frame.arrival_ns - ZERO_NS))
+        assert away_ns <= FAR_NS + MS
