@@ -345,6 +345,8 @@ class Encoding(SrtpStream):
         self.want_key_frame()
 
     def unsubscribe(self, subscription: "Subscription") -> None:
+        if subscription.encoding is self:
+            self.flush()  # what came in this wakeup has numbers of its sequence
         if subscription in self.subscriptions:
             self.subscriptions.remove(subscription)
         if subscription in self.waiting:

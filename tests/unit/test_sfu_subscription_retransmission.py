@@ -1,0 +1,157 @@
+"""What a viewer misses comes again as RTX (RFC 4588): equal to the first sending, bounded, with an index of its own."""
+
+from sfu.outbound import MAX_SENDER_REPORTS, Outbound
+from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
+from sfu.streams import Encoding
+from sfu.subscription import MAX_RETRANSMISSIONS, Subscription
+from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
+
+
+class Watched:
+    """A started subscription on one source."""
+
+    def __init__(self, codec: object = VP8, rtx_payload_type: int = 99, first_index: int = 0) -> None:
+        self.touched: list[Encoding] = []
+        self.viewer = Viewer()
+        self.source = encoding(codec, 1, first_index, self.touched)  # type: ignore[arg-type]
+        self.subscription = Subscription("t", self.viewer, 98, rtx_payload_type, 90_000)
+        self.source.subscribe(self.subscription)
+        self.next = first_index
+        self.sent: list[Sent] = []
+
+    def send(self, count: int = 1, *, padded: int = 0, orientation: int = -1, size: int = 20) -> None:
+        for _ in range(count):
+            payload = vp8(self.next, key=self.next == self.source.first_index, body=b"%d" % self.next * size)
+            payload += bytes(padded - 1) + bytes((padded,)) if padded else b""
+            self.source.accept(self.next, 0x80, 3000 * self.next, payload, 0x2000 * bool(padded), orientation, 1.0)
+            self.source.flush()
+            self.next += 1
+        self.sent += self.viewer.packets()
+
+    def again(self, *sequences: int) -> list[Sent]:
+        for sequence in sequences:
+            self.subscription.retransmit(sequence & 0xFFFF)
+        return self.viewer.packets()
+
+
+def test_a_retransmission_is_the_packet_behind_its_number() -> None:
+    watched = Watched()
+    watched.send(5, orientation=1)
+    missed = watched.sent[3]
+    (again,) = watched.again(missed.sequence)
+    assert again.payload == missed.sequence.to_bytes(2, "big") + missed.payload
+    assert (again.ssrc, again.payload_type) == (watched.subscription.rtx_ssrc, 99)
+    assert (again.timestamp, again.marker, again.extension) == (missed.timestamp, missed.marker, missed.extension)
+
+
+def test_each_retransmission_has_a_number_of_its_own() -> None:
+    watched = Watched()
+    watched.send(3)
+    numbers = [packet.sequence for packet in watched.again(*[watched.sent[1].sequence] * 5)]
+    assert numbers == list(range(numbers[0], numbers[0] + 5))
+    assert watched.subscription.retransmitted == 5
+
+
+def test_padding_is_not_sent_again() -> None:
+    watched = Watched()
+    watched.send(1)
+    watched.send(1, padded=9)
+    (again,) = watched.again(watched.sent[1].sequence)
+    assert not again.padded
+    assert again.payload == watched.sent[1].sequence.to_bytes(2, "big") + watched.sent[1].media
+
+
+def test_numbers_are_found_over_the_wrap() -> None:
+    watched = Watched()
+    watched.subscription.next_index = 65_530
+    watched.send(12)
+    assert [packet.sequence for packet in watched.sent][-1] == 5
+    (again,) = watched.again(65_533)
+    assert again.payload[2:] == watched.sent[3].payload
+
+
+def test_what_was_never_sent_or_is_gone_is_not_sent() -> None:
+    watched = Watched()
+    watched.send(3)
+    first = watched.sent[0].sequence
+    assert watched.again(first - 1, first + 3, first + 30_000, first - 30_000) == []
+    assert watched.subscription.skipped == 4
+
+
+def test_what_came_from_the_source_of_before_is_not_sent_under_the_new_numbers() -> None:
+    watched = Watched()
+    watched.send(3)
+    watched.source.unsubscribe(watched.subscription)
+    assert watched.again(watched.sent[1].sequence) == []
+    successor = encoding(VP8, 2, 0, watched.touched)
+    successor.accept(0, 0, 0, vp8(0), 0, -1, 2.0)
+    successor.subscribe(watched.subscription)
+    successor.accept(1, 0, 0, vp8(1, key=True), 0, -1, 2.0)
+    successor.flush()
+    watched.viewer.packets()
+    assert watched.again(watched.sent[1].sequence, watched.sent[2].sequence) == []
+
+
+def test_without_rtx_nothing_is_sent_again() -> None:
+    watched = Watched(rtx_payload_type=0)
+    watched.send(3)
+    assert watched.again(watched.sent[1].sequence) == []
+
+
+def test_retransmissions_between_two_ticks_are_bounded() -> None:
+    watched = Watched()
+    watched.send(3)
+    assert len(watched.again(*[watched.sent[1].sequence] * 500)) == MAX_RETRANSMISSIONS
+    assert watched.subscription.skipped == 500 - MAX_RETRANSMISSIONS
+    watched.subscription.new_tick()
+    assert len(watched.again(watched.sent[1].sequence)) == 1
+
+
+# --- the sending half of a transport
+
+
+def test_requests_reach_the_subscription_that_they_name_and_no_other() -> None:
+    outbound, watched = Outbound(), Watched()
+    outbound.add(watched.subscription)
+    watched.send(3)
+    ssrc, sequence = watched.subscription.ssrc, watched.sent[1].sequence
+    outbound.nack(Nack(ssrc + 5, (sequence,)))
+    outbound.nack(Nack(watched.subscription.rtx_ssrc, (sequence,)))
+    assert watched.viewer.packets() == []
+    outbound.nack(Nack(ssrc, (sequence,)))
+    assert len(watched.viewer.packets()) == 1
+    outbound.key_frame_request(KeyFrameRequest(ssrc + 5))
+    assert not watched.source.requests.due(9.0)
+    outbound.key_frame_request(KeyFrameRequest(ssrc))
+    assert watched.source.requests.due(9.0)
+    outbound.remove(watched.subscription)
+    outbound.nack(Nack(ssrc, (sequence,)))
+    assert watched.viewer.packets() == []
+
+
+def test_the_round_trip_comes_from_the_last_sender_report() -> None:
+    outbound, watched = Outbound(), Watched()
+    outbound.add(watched.subscription)
+    sent, now = ntp_from_unix(1000.0), ntp_from_unix(1000.25)
+    block = Report(watched.subscription.ssrc, 0, 0, 0, 0, sent >> 16 & 0xFFFFFFFF, 13107)
+    outbound.reports(ReceiverReports((block,)), now)
+    assert abs(watched.subscription.round_trip_s - 0.05) < 0.001
+    for last_sr, delay in ((0, 0), (0x12345678, 0), (sent >> 16 & 0xFFFFFFFF, 65_536)):
+        block = Report(watched.subscription.ssrc, 0, 0, 0, 0, last_sr, delay)
+        outbound.reports(ReceiverReports((block, Report(1, 0, 0, 0, 0, 0, 0))), now)
+    assert abs(watched.subscription.round_trip_s - 0.05) < 0.001, "lies are ignored"
+
+
+def test_sender_reports_are_split_into_packets_that_a_datagram_holds() -> None:
+    outbound = Outbound()
+    for _ in range(MAX_SENDER_REPORTS + 5):
+        watched = Watched()
+        watched.send(1)
+        watched.subscription.ssrc += len(outbound.all()) * 10
+        outbound.add(watched.subscription)
+    silent = Watched().subscription
+    silent.ssrc = 5
+    outbound.add(silent)
+    packets = outbound.sender_reports(2.0, 5)
+    assert [len(list(parse(packet))) for packet in packets] == [MAX_SENDER_REPORTS, 5]
+    assert all(len(packet) < 1200 for packet in packets)
