@@ -193,6 +193,7 @@ class Inbound:
                     due = encoding.missing.due(now, 0.0)
                     if due and wants_repair:
                         packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
+                encoding.tick_tap(now)
                 if encoding.requests.due(now):
                     packets.append(pli(LOCAL_SSRC, encoding.ssrc))
         return packets

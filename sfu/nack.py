@@ -46,6 +46,10 @@ class Missing:
         """A late or retransmitted packet came; True if it was missing."""
         return self._holes.pop(number, None) is not None
 
+    def first(self) -> int | None:
+        """The lowest number that is missing."""
+        return min(self._holes, default=None)
+
     def due(self, now: float, round_trip_s: float) -> list[int]:
         """Numbers to ask for now, ascending; drops those that are too old."""
         holes = self._holes

@@ -169,11 +169,12 @@ class Room:
                     track.record(encoding, sink, now)
 
     def stop_recording(self) -> None:
+        """Nothing that is sent from now on is recorded; what is missing is waited for (sfu.tap)."""
         self._sink = None
         now = monotonic()
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
-                track.end_taps(now)
+                track.stop_taps(now)
 
     def close(self) -> None:
         for participant_id in list(self.peers):

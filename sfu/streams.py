@@ -7,7 +7,6 @@ RepairStream (RTX, RFC 4588) gives its packets back to their encoding; what come
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
 from cryptography.exceptions import InvalidTag
 
 from sfu.codecs import keyframe
@@ -21,12 +20,11 @@ from sfu.rate import Rate
 from sfu.rtcp import SenderReport
 from sfu.rtp import LayoutCache, strip_padding
 from sfu.srtp import WINDOW, ReceiveKeys, ReplayWindow
+from sfu.tap import EncodingTap
 from sfu.twcc import MAX_PENDING, ArrivalLog
 
 if TYPE_CHECKING:
     from sfu.subscription import Subscription
-
-log = structlog.get_logger()
 
 JUMP = 3000
 """A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
@@ -198,7 +196,7 @@ class Encoding(SrtpStream):
         self.requests = KeyFrameRequests()
         self._touched = touched
         self._pending: list[Packet] = []
-        self._tap: PacketTap | None = None
+        self._tap: EncodingTap | None = None
         self._transit = 0.0
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
@@ -260,8 +258,11 @@ class Encoding(SrtpStream):
                     self.jitter += (change - self.jitter) / 16
                 self.last_timestamp = timestamp
             self.last_arrival = now
-        if self._tap is not None:
-            self._record(now, index, timestamp, marker, strip_padding(payload) if padded else payload)
+        tap = self._tap
+        if tap is not None:
+            tap.packet(now, index, timestamp, marker != 0, strip_padding(payload) if padded else payload)
+            if tap.failed:
+                self._tap_failed()
         extension = b""
         if orientation >= 0:
             extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0))
@@ -302,39 +303,39 @@ class Encoding(SrtpStream):
 
     # --- recording
 
-    def record(self, tap: PacketTap | None) -> None:
-        """Hand every packet from now on to `tap`."""
-        self._tap = tap
+    def record(self, tap: PacketTap, now: float) -> None:
+        """Hand every packet from now on to `tap`; one of an earlier recording ends."""
+        self.end_tap(now)
+        self._tap = EncodingTap(tap, self.ssrc, self.highest + 1 if self.packets else 0)
+
+    def stop_tap(self, now: float) -> None:
+        """The recording is over; the tap ends as soon as nothing is missing that it should have had."""
+        if self._tap is not None:
+            self._tap.stop(self.highest, now)
+            self.tick_tap(now)
+
+    def tick_tap(self, now: float) -> None:
+        """Every 50 ms."""
+        if self._tap is not None and self._tap.is_over(self.missing.first(), now):
+            self.end_tap(now)
 
     def end_tap(self, now: float) -> None:
         tap, self._tap = self._tap, None
         if tap is not None:
-            try:
-                tap.end(now)
-            except Exception:
-                self._tap_failed()
-
-    def _record(self, now: float, index: int, timestamp: int, marker: int, payload: bytes) -> None:
-        try:
-            assert self._tap is not None
-            self._tap.packet(now, index, timestamp, marker != 0, payload)
-        except Exception:
-            self._tap_failed()
-
-    def _tap_failed(self) -> None:
-        """In an except clause: a fault of the recorder ends the tap and must not touch the call."""
-        log.exception("tap_failed", ssrc=self.ssrc)
-        self._tap = None
-        self.tap_failures += 1
+            tap.end(now)
+            self.tap_failures += tap.failed
 
     def sender_report(self, report: SenderReport, now: float) -> None:
         self.last_report = report
         self.last_report_arrival = now
         if self._tap is not None:
-            try:
-                self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
-            except Exception:
+            self._tap.sender_report(report, now)
+            if self._tap.failed:
                 self._tap_failed()
+
+    def _tap_failed(self) -> None:
+        self._tap = None
+        self.tap_failures += 1
 
     # --- subscriptions
 

@@ -56,9 +56,15 @@ class Track:
             log.exception("tap_not_opened", track_id=self.track_id)
             return
         if tap is not None:
-            encoding.record(tap)
+            encoding.record(tap, now)
             encoding.want_key_frame()
 
+    def stop_taps(self, now: float) -> None:
+        """The recording is over."""
+        for encoding in self.encodings():
+            encoding.stop_tap(now)
+
     def end_taps(self, now: float) -> None:
+        """The track is over: nothing will come."""
         for encoding in self.encodings():
             encoding.end_tap(now)

@@ -37,7 +37,7 @@ class Stream:
         self.encoding = encoding(codec, 1111, first_index, self.touched)  # type: ignore[arg-type]
         self.publisher = Publisher(1111, self.encoding.payload_type)
         self.tap = Tap()
-        self.encoding.record(self.tap)
+        self.encoding.record(self.tap, 0.0)
         self.rtx_publisher = Publisher(RTX_SSRC, RTX_PAYLOAD_TYPE)
         self.rtx = RepairStream(
             RTX_SSRC,
@@ -374,7 +374,7 @@ class Broken(Tap):
 
 def test_a_tap_that_fails_ends_and_the_packet_is_forwarded_all_the_same() -> None:
     stream = Stream()
-    stream.encoding.record(broken := Broken("packet"))
+    stream.encoding.record(broken := Broken("packet"), 1.0)
     stream.send(0, 1)
     assert broken.packets == []
     assert stream.encoding.packets == 2
@@ -385,7 +385,7 @@ def test_a_tap_that_fails_ends_and_the_packet_is_forwarded_all_the_same() -> Non
 
 def test_a_tap_that_fails_at_a_sender_report_ends_and_the_report_counts() -> None:
     stream = Stream()
-    stream.encoding.record(Broken("sender_report"))
+    stream.encoding.record(Broken("sender_report"), 1.0)
     report = SenderReport(1111, 5, 6, 7, 8)
     stream.encoding.sender_report(report, 2.0)
     stream.encoding.sender_report(report, 3.0)
@@ -395,7 +395,7 @@ def test_a_tap_that_fails_at_a_sender_report_ends_and_the_report_counts() -> Non
 
 def test_a_tap_that_fails_at_its_end_hinders_nobody() -> None:
     stream = Stream()
-    stream.encoding.record(Broken("end"))
+    stream.encoding.record(Broken("end"), 1.0)
     stream.encoding.end_tap(2.0)
     stream.encoding.end_tap(2.0)
     assert stream.encoding.tap_failures == 1

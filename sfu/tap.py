@@ -1,0 +1,69 @@
+"""What a recording is given of one encoding: all from where its tap was opened to where the recording was stopped.
+
+A packet that was missing when the tap was opened and is repaired afterwards is not part of it: its neighbours came
+before and will not come again. A packet that is missing when the recording is stopped is waited for, at most LINGER_S.
+A fault of the recorder ends the tap and never touches the call.
+"""
+
+import sys
+
+import structlog
+
+from sfu.interfaces import PacketTap
+from sfu.rtcp import SenderReport
+
+log = structlog.get_logger()
+
+LINGER_S = 0.5
+"""A repair takes a NACK (50 ms) and a round trip, a few times over; the file is finished that much later."""
+
+
+class EncodingTap:
+    """Hands the packets with an index from `first` on to a recorder's tap."""
+
+    __slots__ = ("_deadline", "_first", "_last", "_ssrc", "_tap", "failed")
+
+    def __init__(self, tap: PacketTap, ssrc: int, first: int) -> None:
+        self._tap = tap
+        self._ssrc = ssrc
+        self._first = first
+        self._last = sys.maxsize
+        self._deadline = 0.0
+        self.failed = False
+
+    def packet(self, now: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None:
+        """Hot."""
+        if self._first <= index <= self._last:
+            try:
+                self._tap.packet(now, index, timestamp, marker, payload)
+            except Exception:
+                self._fail()
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        try:
+            self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
+        except Exception:
+            self._fail()
+
+    def stop(self, last: int, now: float) -> None:
+        """The recording was stopped: take only what is missing up to index `last`."""
+        if not self._deadline:
+            self._last = last
+            self._deadline = now + LINGER_S
+
+    def is_over(self, first_missing: int | None, now: float) -> bool:
+        """Stopped, and what was missing then came or will not be waited for. `first_missing`: the lowest index."""
+        if not self._deadline:
+            return False
+        return first_missing is None or first_missing > self._last or now >= self._deadline
+
+    def end(self, now: float) -> None:
+        try:
+            self._tap.end(now)
+        except Exception:
+            self._fail()
+
+    def _fail(self) -> None:
+        """In an except clause."""
+        log.exception("tap_failed", ssrc=self._ssrc)
+        self.failed = True
