@@ -65,7 +65,7 @@ class Publisher:
             if pick is not None and not section.rejected:
                 chosen[section.mid] = pick
                 self.transport.inbound.negotiated(section.extensions)
-        for mid in [m for m in self.tracks if m not in wanted or m not in chosen]:
+        for mid in [m for m, track in self.tracks.items() if wanted.get(m) != track.kind or m not in chosen]:
             ended.append(self._drop(mid))
         new: list[Track] = []
         for section in description.sections:
@@ -86,7 +86,7 @@ class Publisher:
         wanted = {}
         for request in requests:
             section = sections.get(request.mid)
-            if section is None or section.direction not in ("sendrecv", "sendonly"):
+            if section is None or section.rejected or section.direction not in ("sendrecv", "sendonly"):
                 raise NegotiationError("bad_tracks", f"no sending section with mid {request.mid}")
             if section.kind != request.kind.media:
                 raise NegotiationError("bad_tracks", f"{request.kind} is not {section.kind}")

@@ -96,12 +96,13 @@ class Subscriber:
         if self._outstanding is None or self._outstanding[0] != offer_id or self.transport is None:
             return
         description = parse(sdp)
-        section = check_transport(description)
-        if section.setup != "active":
-            raise NegotiationError("bad_sdp", "the answer must say setup:active")
-        if self.transport.fingerprints and self.transport.fingerprints != section.fingerprints:
-            raise NegotiationError("bad_fingerprint", "the answer comes from another peer connection")
-        self.transport.fingerprints = section.fingerprints
+        if not description.sections or not all(section.rejected for section in description.sections):
+            section = check_transport(description)
+            if section.setup != "active":
+                raise NegotiationError("bad_sdp", "the answer must say setup:active")
+            if self.transport.fingerprints and self.transport.fingerprints != section.fingerprints:
+                raise NegotiationError("bad_fingerprint", "the answer comes from another peer connection")
+            self.transport.fingerprints = section.fingerprints
         offered = dict(self._outstanding[1])
         self._outstanding = None
         by_mid = {s.mid: s for s in description.sections}
@@ -114,13 +115,18 @@ class Subscriber:
                 and slot.codec.payload_type in answered.codecs
                 and slot.track is offered.get(slot.mid)
             )
+            if not slot.accepted:
+                _stop(slot)
         self.run()
         if self._dirty:
             self._offer()
 
     def run(self) -> None:
-        """Start what was accepted, once the transport is connected."""
+        """Start what was accepted, once the transport is connected; stop everything when it is gone."""
         if self.transport is None or self.transport.state != "connected":
+            if self.transport is not None and self.transport.state in ("failed", "closed"):
+                for slot in self._slots:
+                    _stop(slot)
             return
         for slot in self._slots:
             if slot.accepted and slot.subscription is not None and slot.track is not None:
@@ -146,11 +152,9 @@ class Subscriber:
         return self._payload_types[key]
 
     def _release(self, slot: Slot) -> None:
-        if slot.subscription is not None:
-            if slot.track is not None:
-                slot.track.unsubscribe(slot.subscription)
-            if self.transport is not None:
-                self.transport.outbound.remove(slot.subscription)
+        _stop(slot)
+        if slot.subscription is not None and self.transport is not None:
+            self.transport.outbound.remove(slot.subscription)
         slot.track = slot.subscription = None
         slot.accepted = False
 
@@ -197,3 +201,9 @@ class Subscriber:
                 tracks.append(SubscribedTrack(slot.mid, track.track_id, track.participant_id, track.kind))
         self._outstanding = (self._version, [(slot.mid, slot.track) for slot in self._slots])
         self._send_offer(self._version, write_offer(sections, self._local(self.transport), self._version), tracks)
+
+
+def _stop(slot: Slot) -> None:
+    """Send no more; the subscription keeps its numbers and can be started again."""
+    if slot.subscription is not None and slot.track is not None:
+        slot.track.unsubscribe(slot.subscription)

@@ -1,0 +1,190 @@
+"""What a publisher's offers do to its tracks and its transport; an offer that is refused changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from sfu.inbound import Inbound
+from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
+from sfu.negotiation import Local
+from sfu.publisher import MAX_TRACKS, Publisher
+from sfu.sdp import parse
+from sfu.settings import VIDEO_CODECS
+from sfu.streams import Encoding
+from sfu.track import Track
+from tests.support import sdp
+from tests.support.sfu_media import MID_ID, deliver, one_byte_extensions
+from tests.support.sfu_media import Publisher as Sender
+
+CHROMIUM = (Path(__file__).parents[1] / "vectors" / "chromium_publish.sdp").read_bytes().decode()
+MICROPHONE, CAMERA = TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA)
+BOTH = [MICROPHONE, CAMERA]
+
+
+class FakeTransport:
+    """What a Publisher needs of a Transport."""
+
+    def __init__(self, inbound: Inbound) -> None:
+        self.inbound = inbound
+        self.fingerprints: list[tuple[str, str]] = []
+        self.state = "new"
+
+    def close(self) -> None:
+        self.state = "closed"
+
+
+class Published:
+    def __init__(self) -> None:
+        self.transports: list[FakeTransport] = []
+        self.heard: list[tuple[Track, Encoding]] = []
+        self.touched: list[Encoding] = []
+        self.ids = iter(f"t_{n}" for n in range(100))
+        self.publisher = Publisher(
+            "p_a",
+            VIDEO_CODECS,
+            2_500_000,
+            self._transport,  # type: ignore[arg-type]
+            lambda _transport: Local("ourufrag", "p" * 24, "AB", [("192.0.2.1", 8189)]),
+            lambda: next(self.ids),
+            self.touched,
+            lambda track, encoding: self.heard.append((track, encoding)),
+        )
+
+    def _transport(self, inbound: Inbound) -> FakeTransport:
+        self.transports.append(FakeTransport(inbound))
+        return self.transports[-1]
+
+    def offer(self, text: str, requests: list[TrackRequest]) -> tuple[str, list[str], list[str]]:
+        answer, new, ended = self.publisher.offer(text, requests)
+        return answer, [t.track_id for t in new], [t.track_id for t in ended]
+
+    def refused(self, text: str, requests: list[TrackRequest]) -> str:
+        before = (dict(self.publisher.tracks), len(self.transports), self.publisher.transport)
+        with pytest.raises(NegotiationError) as caught:
+            self.publisher.offer(text, requests)
+        assert (dict(self.publisher.tracks), len(self.transports), self.publisher.transport) == before
+        return caught.value.id
+
+
+def offer(*lines: sdp.Outgoing, fingerprint: str = "AA:BB") -> str:
+    return sdp.offer(sdp.Credentials("ufrag", "p" * 24, fingerprint), lines)
+
+
+def test_a_first_offer_makes_tracks_and_a_transport() -> None:
+    published = Published()
+    answer, new, ended = published.offer(CHROMIUM, BOTH)
+    assert (new, ended) == (["t_0", "t_1"], [])
+    tracks = published.publisher.tracks
+    assert [(t.kind, t.codec.name, t.participant_id) for t in tracks.values()] == [
+        (TrackKind.MICROPHONE, "opus", "p_a"),
+        (TrackKind.CAMERA, "vp8", "p_a"),
+    ]
+    assert [s.direction for s in parse(answer).sections] == ["recvonly", "recvonly"]
+    (transport,) = published.transports
+    assert transport.fingerprints == parse(CHROMIUM).sections[0].fingerprints
+    assert set(transport.inbound.sources) == {"0", "1"}
+
+
+def test_an_offer_may_announce_fewer_tracks_than_it_has_sections() -> None:
+    published = Published()
+    answer, new, _ = published.offer(CHROMIUM, [CAMERA])
+    assert new == ["t_0"]
+    assert not any(s.rejected for s in parse(answer).sections)
+
+
+def test_the_same_offer_again_changes_nothing_and_raises_the_version() -> None:
+    published = Published()
+    first, _, _ = published.offer(CHROMIUM, BOTH)
+    second, new, ended = published.offer(CHROMIUM, BOTH)
+    assert (new, ended, len(published.transports)) == ([], [], 1)
+    assert first.replace("o=- 1 2 ", "o=- 1 3 ") == second
+
+
+def test_a_track_that_is_not_announced_any_more_ends_and_a_new_one_begins() -> None:
+    published = Published()
+    published.offer(CHROMIUM, [MICROPHONE])
+    _, new, ended = published.offer(CHROMIUM, [CAMERA])
+    assert (new, ended) == (["t_1"], ["t_0"])
+    assert set(published.transports[0].inbound.sources) == {"1"}
+
+
+def test_a_section_that_carries_another_source_than_before_is_another_track() -> None:
+    published = Published()
+    published.offer(CHROMIUM, [CAMERA])
+    _, new, ended = published.offer(CHROMIUM, [TrackRequest("1", TrackKind.SCREEN)])
+    assert (new, ended) == (["t_1"], ["t_0"])
+    assert [t.kind for t in published.publisher.tracks.values()] == [TrackKind.SCREEN]
+
+
+def test_an_offer_of_another_peer_connection_replaces_transport_and_tracks() -> None:
+    published = Published()
+    line = sdp.Outgoing("0", "audio", "opus", 1)
+    published.offer(offer(line), [MICROPHONE])
+    _, new, ended = published.offer(offer(line, fingerprint="CC:DD"), [MICROPHONE])
+    assert (new, ended) == (["t_1"], ["t_0"])
+    first, second = published.transports
+    assert (first.state, second.state) == ("closed", "new")
+    assert first.inbound.sources == {}
+    assert published.publisher.transport is second
+
+
+@pytest.mark.parametrize("state", ["failed", "closed"])
+def test_a_dead_transport_is_replaced_also_for_the_same_peer_connection(state: str) -> None:
+    published = Published()
+    published.offer(CHROMIUM, BOTH)
+    published.transports[0].state = state
+    _, new, ended = published.offer(CHROMIUM, BOTH)
+    assert (new, ended, len(published.transports)) == (["t_2", "t_3"], ["t_0", "t_1"], 2)
+
+
+def test_streams_are_reported_with_their_track() -> None:
+    published = Published()
+    published.offer(CHROMIUM, BOTH)
+    packet = Sender(7, 96).seal(1, b"media", extensions=one_byte_extensions((MID_ID, b"1")))
+    deliver(published.transports[0].inbound, packet, 1.0)
+    ((track, encoding),) = published.heard
+    assert (track.track_id, encoding.ssrc, track.encodings()) == ("t_1", 7, [encoding])
+    published.publisher.close()
+    assert track.encodings() == [encoding], "its taps are still to be ended"
+
+
+def test_closing_ends_everything() -> None:
+    published = Published()
+    assert published.publisher.close() == []
+    published.offer(CHROMIUM, BOTH)
+    assert [t.track_id for t in published.publisher.close()] == ["t_0", "t_1"]
+    assert published.transports[0].state == "closed"
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("text", "requests", "id"),
+    [
+        ("nonsense", [], "bad_sdp"),
+        (CHROMIUM, [TrackRequest("7", TrackKind.CAMERA)], "bad_tracks"),
+        (CHROMIUM, [TrackRequest("0", TrackKind.CAMERA)], "bad_tracks"),
+        (CHROMIUM, [TrackRequest("1", TrackKind.SCREEN_AUDIO)], "bad_tracks"),
+        (CHROMIUM.replace("a=sendonly", "a=recvonly"), [MICROPHONE], "bad_tracks"),
+        (CHROMIUM.replace("opus", "speex"), [MICROPHONE], "no_common_codec"),
+        (CHROMIUM.replace("m=audio 9", "m=audio 0"), [MICROPHONE], "bad_tracks"),
+        (CHROMIUM.replace("a=setup:actpass", "a=setup:passive"), BOTH, "bad_sdp"),
+        (CHROMIUM.replace("a=setup:actpass\r\n", ""), BOTH, "bad_sdp"),
+        (CHROMIUM.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVPF"), BOTH, "dtls_required"),
+        (CHROMIUM.replace("sha-256", "sha-1"), BOTH, "bad_fingerprint"),
+    ],
+)
+def test_an_offer_that_cannot_be_used_changes_nothing(text: str, requests: list[TrackRequest], id: str) -> None:
+    published = Published()
+    assert published.refused(text, requests) == id
+    published.offer(CHROMIUM, BOTH)
+    assert published.refused(text, requests) == id
+
+
+def test_more_tracks_than_the_limit_are_refused() -> None:
+    published = Published()
+    lines = [sdp.Outgoing(str(n), "audio", "opus", n + 1) for n in range(MAX_TRACKS + 1)]
+    requests = [TrackRequest(line.mid, TrackKind.MICROPHONE) for line in lines]
+    assert published.refused(offer(*lines), requests) == "too_many_tracks"
+    assert len(published.offer(offer(*lines), requests[:-1])[1]) == MAX_TRACKS
