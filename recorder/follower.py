@@ -65,7 +65,7 @@ class SpoolFollower:
 
     def _recordings(self) -> Iterator[str]:
         for folder in sorted(self._spool.iterdir()):
-            if ID_PATTERN.match(folder.name) and folder.is_dir():
+            if ID_PATTERN.fullmatch(folder.name) and folder.is_dir():
                 yield folder.name
 
     async def _wakes(self, recording_id: str, now_s: float) -> bool:

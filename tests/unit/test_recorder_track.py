@@ -154,9 +154,7 @@ def test_a_stopped_rtp_clock_is_bridged_by_arrival_times(voice: list[JournalPack
     assert correction.applied_ns == 2_500 * MS
 
 
-def test_a_pause_of_any_length_is_filled_to_2_5_ms(
-    voice: list[JournalPacket], tmp_path: Path
-) -> None:
+def test_a_pause_of_any_length_is_filled_to_2_5_ms(voice: list[JournalPacket], tmp_path: Path) -> None:
     segment, path = make_file("opus", voice[:150] + moved(voice[150:], 1_013 * MS), tmp_path)
     audio = inspect(path).stream("audio")
     assert audio.decode_errors == 0
