@@ -1,0 +1,118 @@
+"""The events of a recording add up to its manifest, in any number of journals and however often they come."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.events import (
+    CaptureFinished,
+    CaptureOpened,
+    ChunkVerified,
+    ParticipantSeen,
+    RecordingEvent,
+    RecordingStarted,
+    RecordingStopped,
+    TakeOpened,
+    TrackMuteChanged,
+)
+from recorder.manifest import Manifest, Segment, decode, encode, file_key, manifest_key
+from recorder.recording_state import RecordingState
+from tests.support.journals import RECORDING, SESSION, S, track_header
+
+
+def chunk(index: int) -> ChunkVerified:
+    return ChunkVerified(
+        segment_id="seg_local", index=index, size_bytes=1, sha256="", object_key=f"chunk/{index}", end_ms=0
+    )
+
+
+EVENTS: list[RecordingEvent] = [
+    RecordingStarted(recording_id=RECORDING, session_id=SESSION, title="A talk", started_ns=S),
+    ParticipantSeen(participant_id="par_a", display_name="Ada", role="host"),
+    ParticipantSeen(participant_id="par_b", display_name="Bob", role="guest"),
+    TakeOpened(take_id="tak_c", participant_id="par_a", kind="camera", slot=0),
+    TakeOpened(take_id="tak_m", participant_id="par_b", kind="microphone", slot=1),
+    TrackMuteChanged(take_id="tak_c", muted=True, at_ns=3),
+    CaptureOpened(segment_id="seg_local", take_id="tak_c", content_type="video/webm", start_ns=2 * S, bound_ns=5),
+    chunk(0),
+    chunk(1),
+    RecordingStopped(stopped_ns=9 * S),
+    CaptureFinished(segment_id="seg_local", chunks=2),
+]
+
+
+def state_of(events: list[RecordingEvent]) -> RecordingState:
+    state = RecordingState(RECORDING, SESSION)
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def server(segment_id: str, start_ns: int) -> Segment:
+    return Segment(segment_id=segment_id, copy="server", state="stored", start_ns=start_ns, duration_ns=S)
+
+
+def manifest_of(state: RecordingState) -> Manifest:
+    return state.manifest({"tak_c": [server("seg_2", 5 * S), server("seg_1", S)]}, {})
+
+
+def test_the_manifest_lists_who_took_part_and_what_there_is_of_them() -> None:
+    manifest = manifest_of(state_of(EVENTS))
+    assert (manifest.title, manifest.started_ns, manifest.stopped_ns) == ("A talk", S, 9 * S)
+    assert [(who.display_name, who.role) for who in manifest.participants] == [("Ada", "host"), ("Bob", "guest")]
+    camera, microphone = manifest.takes
+    assert (camera.kind, camera.slot, microphone.kind, microphone.slot) == ("camera", 0, "microphone", 1)
+    assert [segment.segment_id for segment in camera.segments] == ["seg_1", "seg_2", "seg_local"]
+    assert microphone.segments == []
+
+
+def test_a_local_copy_is_listed_in_every_state() -> None:
+    states = []
+    for count in (7, 10, 11):
+        manifest = manifest_of(state_of(EVENTS[:count]))
+        states.append(manifest.takes[0].segments[-1].state)
+    assert states == ["capturing", "capturing", "finishing"]
+    done = Segment(segment_id="seg_local", copy="local", state="stored", sha256="abc")
+    assert state_of(EVENTS).manifest({}, {"seg_local": done}).takes[0].segments == [done]
+
+
+def test_chunks_that_are_missing_are_named() -> None:
+    capture = state_of([*EVENTS[:7], chunk(2), CaptureFinished(segment_id="seg_local", chunks=4)]).captures["seg_local"]
+    assert capture.missing() == [0, 1, 3]
+    assert state_of(EVENTS).captures["seg_local"].missing() == []
+
+
+@given(repeats=st.lists(st.integers(1, len(EVENTS) - 1), max_size=20))
+def test_events_that_come_twice_change_nothing(repeats: list[int]) -> None:
+    again = [EVENTS[place] for place in sorted(repeats)]
+    assert encode(manifest_of(state_of(EVENTS + again))) == encode(manifest_of(state_of(EVENTS)))
+
+
+def test_events_of_unknown_captures_are_ignored() -> None:
+    state = state_of([chunk(0), CaptureFinished(segment_id="seg_other", chunks=1)])
+    assert state.captures == {}
+
+
+def test_a_take_whose_event_was_lost_is_named_by_its_track() -> None:
+    state = state_of(EVENTS)
+    assert state.take_of(track_header("vp8", take_id="tak_c")) is state.takes["tak_c"]
+    lost = state.take_of(track_header("opus", take_id="tak_lost"))
+    assert (lost.kind, lost.slot) == ("microphone", 0)
+    assert [take.take_id for take in manifest_of(state).takes] == ["tak_c", "tak_m", "tak_lost"]
+
+
+def test_a_recording_that_nobody_stopped_ends_with_its_last_file() -> None:
+    assert manifest_of(state_of(EVENTS[:6])).stopped_ns == 6 * S
+    assert state_of(EVENTS[:6]).manifest({}, {}).stopped_ns == S
+
+
+def test_the_manifest_goes_round_and_is_the_same_every_time() -> None:
+    manifest = manifest_of(state_of(EVENTS))
+    data = encode(manifest)
+    assert decode(data) == manifest
+    assert data == encode(manifest_of(state_of(EVENTS)))
+    assert b'\n  "manifest_version": 0,' in data
+
+
+def test_keys_are_those_of_the_contract() -> None:
+    assert manifest_key("ses_1", "rec_1") == "sessions/ses_1/recordings/rec_1/manifest.json"
+    assert file_key("ses_1", "rec_1", "server", "seg_1.webm") == "sessions/ses_1/recordings/rec_1/server/seg_1.webm"
