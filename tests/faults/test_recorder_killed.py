@@ -17,41 +17,45 @@ PACKETS = RECORDED_S * 50
 FRAMES = RECORDED_S * FPS
 
 
-async def speak(microphone: RtpSender, frm: int, to: int) -> None:
-    """Send these packets of the known sound in real time."""
+async def speak(microphone: RtpSender, packets: list[bytes], edges: dict[int, asyncio.Event]) -> None:
+    """Send the known sound in real time; tell when these packets' turn has come."""
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
-    for number, packet in enumerate(opus_packets(PACKETS)[frm:to]):
+    for number, packet in enumerate(packets):
         await asyncio.sleep(begin_s + number * 0.02 - loop.time())
-        microphone.send(packet, (frm + number) * OPUS_SAMPLES)
+        microphone.send(packet, number * OPUS_SAMPLES)
+        if number in edges:
+            edges[number].set()
 
 
-async def show(camera: RtpSender, frm: int, to: int) -> None:
-    """Send these frames of the known camera in real time."""
+async def show(camera: RtpSender, frames: list[bytes]) -> None:
+    """Send the known camera in real time."""
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
-    for number, frame in enumerate(vp8_frames(FRAMES)[frm:to], frm):
-        await asyncio.sleep(begin_s + (number - frm) / FPS - loop.time())
+    for number, frame in enumerate(frames):
+        await asyncio.sleep(begin_s + number / FPS - loop.time())
         camera.send_frame(list(vp8_payloads(frame, number)), number * 90_000 // FPS)
 
 
+async def kill_at(studio: Studio, edges: dict[int, asyncio.Event]) -> None:
+    """At each of these moments kill the recorder process: media goes on while nobody reads the journals."""
+    for count, edge in enumerate(edges.values(), 1):
+        await edge.wait()
+        await studio.event("recorder_started", count=count)
+        os.kill(studio.recorder_pid(), signal.SIGKILL)
+
+
 async def record(studio: Studio, folder: Path, kills: int) -> Evidence:
-    """Record RECORDED_S of known media in equal parts; after each part but the last kill the recorder process."""
+    """Record RECORDED_S of known media; kill the recorder process at equal distances."""
+    packets, frames = opus_packets(PACKETS), vp8_frames(FRAMES)
+    edges = {PACKETS * place // (kills + 1): asyncio.Event() for place in range(1, kills + 1)}
     session = await studio.create_session("A fault")
     secret = session["host_secret"]
     async with await RawPeer.join(studio.url, session["session_id"], host_secret=secret) as peer:
         microphone, camera = await peer.publish("microphone", "camera")
         recording = await studio.api.start_recording(session["session_id"], secret)
-        parts = kills + 1
-        for part in range(parts):
-            edges = part, part + 1
-            await asyncio.gather(
-                speak(microphone, *(PACKETS * edge // parts for edge in edges)),
-                show(camera, *(FRAMES * edge // parts for edge in edges)),
-            )
-            if part < kills:  # the next part is sent while nobody reads the journals, and while somebody begins to
-                await studio.event("recorder_started", count=part + 1)
-                os.kill(studio.recorder_pid(), signal.SIGKILL)
+        await asyncio.gather(speak(microphone, packets, edges), show(camera, frames), kill_at(studio, edges))
+        await studio.event("recorder_started", count=kills + 1)
         await studio.api.stop_recording(session["session_id"], recording["recording_id"], secret)
         return await collect(studio, session, recording["recording_id"], [], folder, local_copies=0)
 
