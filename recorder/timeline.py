@@ -4,13 +4,14 @@ Session time follows the sender's RTP clock from an anchor, never each packet's 
 anchor is the smallest (arrival - RTP time) of the first second, so the first sample is placed where it would have
 arrived without queueing. RTP clocks stop and jump (a browser stops its audio clock in `replaceTrack(null)`), networks
 stall: when a frame's arrival and its session time disagree by more than LIMIT_NS, the following second decides. If
-some frame in it agrees again, it was the network and nothing moves; if none does, it was the clock, and the anchor
-moves by the smallest disagreement, never back into what was already placed. Every move is kept as a `Correction`.
+some frame in it agrees again, it was the network and nothing moves. If none does, and the sender's next report still
+gives its RTP clock the same place on its own clock, it is the network too. Else it was the RTP clock, and the anchor
+moves by the smallest disagreement, never back into what was already placed. Every decision is kept as a `Correction`.
 
 A frame that cannot be placed is left out and counted, and with it the frames that need it, up to the next key frame.
 
-Waiting is by the journal's clock, so the same journal always gives the same placing. RTCP sender reports and one-way
-delay are not used yet: the error bound is START_BOUND_NS.
+Waiting is by the journal's clock, so the same journal always gives the same placing. The anchor itself uses neither
+sender reports nor one-way delay yet: its error bound is START_BOUND_NS.
 """
 
 from collections import deque
@@ -21,6 +22,9 @@ from recorder.frames import MediaFrame
 WINDOW_NS = 1_000_000_000
 LIMIT_NS = 250_000_000
 """Well above jitter and pacing of key frames, below what a listener would call out of sync for long."""
+REPORT_WAIT_NS = 8_000_000_000
+"""How long a sender that sends reports is given for the next one; browsers send one every 1 s (video) or 5 s (audio),
+varied by half (RFC 3550 6.2)."""
 FAR_NS = 10_000_000_000
 """No frame is placed further from its arrival. Queues and repairs take less; what lies beyond is a timestamp that means
 nothing, and would be bridged with hours of silence."""
@@ -45,6 +49,7 @@ class Correction(NamedTuple):
     measured_ns: int
     """How much later frames arrived than the RTP clock said."""
     applied_ns: int
+    """0: it was the network, or there was no room to move back into."""
 
 
 class Timeline:
@@ -72,6 +77,12 @@ class Timeline:
         self._end: int | None = None
         """First session tick behind everything that was placed."""
         self._last: int | None = None
+        self._mapping: int | None = None
+        """Sender's clock - RTP clock in ticks, by the latest report."""
+        self._mapped_ns = 0
+        """Its arrival."""
+        self._anchor_mapping: int | None = None
+        """The mapping to which the offset belongs."""
         self._waiting: deque[tuple[MediaFrame, int]] = deque()
         """With unwrapped timestamps. Bounded by what arrives in WINDOW_NS behind one frame, and by Reorder."""
         self._moved = False
@@ -80,14 +91,17 @@ class Timeline:
 
     def push(self, frame: MediaFrame) -> list[Placed]:
         """Take the next frame in sequence order; returns what can be placed now."""
-        if self._timestamp is not None:
-            step = (frame.timestamp - self._timestamp) & 0xFFFFFFFF
-            self._unwrapped += step if step < 1 << 31 else step - (1 << 32)
-        else:
-            self._unwrapped = frame.timestamp
+        self._unwrapped = self._unwrap(frame.timestamp)
         self._timestamp = frame.timestamp
         self._waiting.append((frame, self._unwrapped))
         return self.advance(frame.arrival_ns)
+
+    def report(self, arrival_ns: int, ntp_timestamp: int, rtp_timestamp: int) -> list[Placed]:
+        """A sender report (RFC 3550 6.4.1) came: what the sender's own clock says about its RTP clock."""
+        if self._timestamp is not None:
+            self._mapping = (ntp_timestamp * self._rate >> 32) - self._unwrap(rtp_timestamp)
+            self._mapped_ns = arrival_ns
+        return self.advance(arrival_ns)
 
     def advance(self, now_ns: int) -> list[Placed]:
         """The journal's clock moved."""
@@ -102,6 +116,13 @@ class Timeline:
     def to_ns(self, ticks: int) -> int:
         return ticks * 1_000_000_000 // self._rate
 
+    def _unwrap(self, timestamp: int) -> int:
+        """The nearest to the last frame's."""
+        if self._timestamp is None:
+            return timestamp
+        step = (timestamp - self._timestamp) & 0xFFFFFFFF
+        return self._unwrapped + (step if step < 1 << 31 else step - (1 << 32))
+
     def _drain(self, final: bool) -> list[Placed]:
         out: list[Placed] = []
         while self._waiting:
@@ -110,13 +131,27 @@ class Timeline:
                 self._waiting.popleft()
                 self._place(frame, unwrapped, out)
                 continue
-            if not final and (self._now_ns is None or self._now_ns - frame.arrival_ns < WINDOW_NS):
+            if not (final or self._can_decide(frame)):
                 break
             if self._offset is None:
                 self._offset = self._lateness()
             else:
                 self._decide(out)
+        if self._anchor_mapping is None and not self._waiting:
+            self._anchor_mapping = self._mapping
         return out
+
+    def _can_decide(self, frame: MediaFrame) -> bool:
+        waited_ns = (self._now_ns or 0) - frame.arrival_ns
+        if waited_ns < WINDOW_NS or self._offset is None or self._anchor_mapping is None:
+            return waited_ns >= WINDOW_NS
+        return self._mapped_ns >= frame.arrival_ns or waited_ns >= REPORT_WAIT_NS
+
+    def _clock_is_steady(self, frame: MediaFrame) -> bool:
+        """A report that came after this frame gives the RTP clock the place that it had at the anchor."""
+        if self._anchor_mapping is None or self._mapping is None or self._mapped_ns < frame.arrival_ns:
+            return False
+        return abs(self._mapping - self._anchor_mapping) <= self._limit // 2
 
     def _lateness(self) -> int:
         """The smallest (arrival - RTP time) of what waits, in ticks; of repaired frames only when there is no other."""
@@ -149,9 +184,13 @@ class Timeline:
         assert self._offset is not None
         first = self._waiting[0][1] + self._offset
         measured = self._lateness() - self._offset
-        applied = measured // self._quantum * self._quantum
-        if self._end is not None:
-            applied = max(applied, min(0, self._end - first))
+        if self._clock_is_steady(self._waiting[0][0]):
+            applied = 0
+        else:
+            applied = measured // self._quantum * self._quantum
+            if self._end is not None:
+                applied = max(applied, min(0, self._end - first))
+            self._anchor_mapping = None
         self._offset += applied
         self._expected = measured - applied
         self._moved = self._moved or applied != 0

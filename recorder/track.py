@@ -57,7 +57,7 @@ class TrackPipeline:
                 self._assemble(self._reorder.push(record))
             elif isinstance(record, JournalReport):
                 self._assemble(self._reorder.advance(record.arrival_ns))
-                self._write(self._timeline.advance(record.arrival_ns))
+                self._write(self._timeline.report(*record))
             elif isinstance(record, JournalDropped):
                 self._counts.dropped += record.packets
 

@@ -46,7 +46,7 @@ class RecordingJournal:
         self.header = header
         self._writer = writer
         self._epoch = epoch
-        self._tracks: dict[str, TrackJournal] = {}
+        self._segments: set[str] = set()
         self._file = writer._open(self._folder / events_name(epoch), self._file_header(None))
         self._closed = False
 
@@ -72,22 +72,18 @@ class RecordingJournal:
 
     def open_track(self, header: TrackHeader) -> TrackJournal:
         """Begin the journal of a segment. Raises ValueError for an id that is taken or cannot be a file name."""
-        if header.segment_id in self._tracks or not ID_PATTERN.fullmatch(header.segment_id):
+        if header.segment_id in self._segments or not ID_PATTERN.fullmatch(header.segment_id):
             raise ValueError(f"segment_id {header.segment_id}")
         file = self._writer._open(self._folder / track_name(header.segment_id, self._epoch), self._file_header(header))
-        track = TrackJournal(file, self._writer._load)
-        self._tracks[header.segment_id] = track
-        return track
+        self._segments.add(header.segment_id)
+        return self._writer._track(file)
 
     def close(self) -> None:
-        """End all tracks that are still open, then the events. Idempotent."""
+        """End the events. Tracks end with their taps: a repair may still be on its way. Idempotent."""
         if not self._closed:
             self._closed = True
-            now_ns = time.monotonic_ns()
-            for track in self._tracks.values():
-                track.end(now_ns / 1e9)
             self._writer._load.accepted_bytes += END_BYTES
-            self._file.end_ns = now_ns
+            self._file.end_ns = time.monotonic_ns()
 
     def _file_header(self, track: TrackHeader | None) -> FileHeader:
         return FileHeader(
@@ -110,6 +106,7 @@ class SpoolWriter:
         self._load = SpoolLoad(settings.queue_bytes)
         self._epochs = itertools.count(time.time_ns())
         self._journals: dict[str, RecordingJournal] = {}
+        self._tracks: list[TrackJournal] = []
         self._new: list[JournalFile] = []
         self._files: list[JournalFile] = []
         self._stop = threading.Event()
@@ -126,6 +123,8 @@ class SpoolWriter:
 
     def close(self) -> None:
         """End every journal, write and sync all, join the thread (at most CLOSE_WAIT_S)."""
+        for track in self._tracks:
+            track.end(time.monotonic())
         for journal in self._journals.values():
             journal.close()
         self._stop.set()
@@ -153,6 +152,11 @@ class SpoolWriter:
             "oldest_unsynced_s": 0.0 if oldest is None else max(0.0, time.monotonic() - oldest),
             **self._errors,
         }
+
+    def _track(self, file: JournalFile) -> TrackJournal:
+        track = TrackJournal(file, self._load)
+        self._tracks = [*(other for other in self._tracks if not other.ended), track]
+        return track
 
     def _open(self, path: Path, header: FileHeader) -> JournalFile:
         file = JournalFile(path, header)

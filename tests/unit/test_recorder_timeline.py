@@ -29,6 +29,12 @@ class Clock:
         stamp = (number * TICKS if timestamp is None else timestamp) & 0xFFFFFFFF
         self.placed += self.timeline.push(MediaFrame(stamp, arrival_ns, on_time, b"", True, None, TICKS, 1, False))
 
+    def report(self, number: int, clock_ms: float | None = None) -> None:
+        """Sent at that time: the sender's own clock says so, its RTP clock by default too."""
+        ntp = (number * 20 << 32) // 1_000
+        rtp = round((number * 20 if clock_ms is None else clock_ms) * AUDIO / 1_000) & 0xFFFFFFFF
+        self.placed += self.timeline.report(ZERO_NS + S + number * 20 * MS, ntp, rtp)
+
     def done(self) -> list[float]:
         """Session times in milliseconds."""
         self.placed += self.timeline.flush()
@@ -125,6 +131,52 @@ def test_a_stalled_network_moves_nothing() -> None:
     assert clock.timeline.corrections == []
 
 
+@pytest.mark.parametrize("late_ms", [300, 900, 4_000])
+def test_a_network_that_is_slow_for_long_moves_nothing_when_the_senders_clock_is_steady(late_ms: int) -> None:
+    """10 s of it: only the sender's reports can tell it from a clock that stood still."""
+    clock = Clock()
+    for number in range(1_500):
+        clock.frame(number, late_ms=late_ms if 500 <= number < 1_000 else 0)
+        if number % 100 == 99:
+            clock.report(number)
+    assert clock.done() == pytest.approx(expected(*range(1_500)), abs=0.1)
+    assert {correction.applied_ns for correction in clock.timeline.corrections} == {0}
+
+
+def test_a_clock_that_stood_still_is_caught_up_with_when_reports_confirm_it() -> None:
+    clock = Clock()
+    for number in range(600):
+        paused = 125 if number >= 300 else 0
+        clock.frame(number + paused, timestamp=number * TICKS)
+        if number % 100 == 99:
+            clock.report(number + paused, clock_ms=number * 20)
+    assert clock.done() == pytest.approx(expected(*range(300), *range(425, 725)), abs=0.1)
+    (correction,) = clock.timeline.corrections
+    assert correction.applied_ns == 2_500 * MS
+
+
+def test_reports_that_stop_are_not_waited_for_for_ever() -> None:
+    clock = Clock()
+    for number in range(1_000):
+        clock.frame(number + (125 if number >= 300 else 0), timestamp=number * TICKS)
+        if number in (100, 200):
+            clock.report(number)
+    assert len(clock.placed) > 900
+    assert clock.done() == pytest.approx(expected(*range(300), *range(425, 1_125)), abs=0.1)
+
+
+def test_drift_is_corrected_when_reports_show_it() -> None:
+    clock = Clock()
+    for number in range(5_000):
+        clock.frame(number, timestamp=number * 950)
+        if number % 250 == 0:
+            clock.report(number, clock_ms=number * 950 / 48)
+    times = clock.done()
+    for number, time in enumerate(times):
+        assert abs(time - (1_000 + number * 20)) < 400
+    assert len(clock.timeline.corrections) == 4
+
+
 def test_repaired_frames_are_late_and_move_nothing() -> None:
     clock = Clock()
     for number in range(300):
@@ -181,15 +233,20 @@ def test_nothing_is_placed_without_frames() -> None:
 @given(
     frames=st.lists(
         st.tuples(st.integers(0, 3_000), st.integers(0, (1 << 32) - 1), st.booleans()), min_size=1, max_size=150
-    )
+    ),
+    reports=st.booleans(),
 )
-def test_whatever_comes_is_placed_in_order_near_its_arrival_or_counted(frames: list[tuple[int, int, bool]]) -> None:
+def test_whatever_comes_is_placed_in_order_near_its_arrival_or_counted(
+    frames: list[tuple[int, int, bool]], reports: bool
+) -> None:
     timeline = Timeline(AUDIO, ZERO_NS, 120)
     placed: list[Placed] = []
     now_ns = ZERO_NS
     for step_ms, timestamp, on_time in frames:
         now_ns += step_ms * MS
         placed += timeline.push(MediaFrame(timestamp, now_ns, on_time, b"", True, None, TICKS, 1, False))
+        if reports and step_ms % 7 == 0:
+            placed += timeline.report(now_ns, timestamp << 31, timestamp ^ 0x10000)
     placed += timeline.flush()
     positions = [each.position for each in placed]
     assert positions == sorted(set(positions))
