@@ -257,16 +257,31 @@ def test_an_epoch_is_later_than_all_before_it_whatever_the_clock_says(tmp_path: 
     assert (folder / "events-8000000000000000.journal").exists()
 
 
-def test_closing_ends_every_track_and_what_comes_later_is_ignored(writer: SpoolWriter) -> None:
+def test_closing_ends_the_events_while_a_track_goes_on_until_its_tap_ends(writer: SpoolWriter) -> None:
     journal = begin(writer)
     track = journal.open_track(track_header("opus"))
     track.packet(1, 1, 1, False, b"x")
     journal.close()
     journal.close()
+    track.packet(2, 2, 2, False, b"repaired")
+    track.end(3)
+    track.packet(4, 4, 4, False, b"z")
+    writer.close()
+    _, first, repaired, end = journals(writer)["seg_aaaaaaaaaaaaaaaa"]
+    assert isinstance(first, JournalPacket)
+    assert isinstance(repaired, JournalPacket)
+    assert repaired.payload == b"repaired"
+    assert isinstance(end, JournalEnd)
+
+
+def test_closing_the_writer_ends_every_track_and_what_comes_later_is_ignored(writer: SpoolWriter) -> None:
+    journal = begin(writer)
+    track = journal.open_track(track_header("opus"))
+    track.packet(1, 1, 1, False, b"x")
+    writer.close()
     track.packet(2, 2, 2, False, b"y")
     track.sender_report(2, 2, 2)
     track.end(3)
-    writer.close()
     _, packet, end = journals(writer)["seg_aaaaaaaaaaaaaaaa"]
     assert isinstance(packet, JournalPacket)
     assert isinstance(end, JournalEnd)
