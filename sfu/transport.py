@@ -139,7 +139,7 @@ class Transport:
         if self.state != "connecting":
             return
         if keys is None:
-            self._set_state("failed")
+            self.fail()
             return
         self.profile = keys.profile
         self._send_keys = SendKeys(keys.profile, keys.send)

@@ -1,0 +1,268 @@
+"""DTLS over channels in memory, with aiortc's own client at the other end; and what we use of aiortc below its API."""
+
+import asyncio
+import inspect
+import random
+import re
+
+import pytest
+from aiortc import rtcdtlstransport
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AEAD_AES_256_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+)
+
+import sfu.dtls
+from sfu.dtls import MAX_QUEUED, Channel, DtlsServer
+from sfu.srtp import MasterKeys, Profile, keys_from_exporter
+
+CERTIFICATES = [RTCCertificate.generateCertificate() for _ in range(3)]
+OURS, THEIRS, FOREIGN = CERTIFICATES
+
+
+def fingerprints(certificate: RTCCertificate) -> list[tuple[str, str]]:
+    return [(f.algorithm, f.value) for f in certificate.getFingerprints()]
+
+
+class Client(RTCDtlsTransport):
+    """aiortc's client; `exported` is the keying material, if it got so far."""
+
+    role = "controlling"
+
+    def __init__(self, profiles: list[object] | None = None) -> None:
+        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self.outgoing: list[bytes] = []
+        self.deliver = lambda datagram: None
+        super().__init__(self, [THEIRS])  # type: ignore[arg-type]
+        self._role = "client"
+        if profiles is not None:
+            self._srtp_profiles = profiles  # type: ignore[assignment]
+        self.keys: MasterKeys | None = None
+
+    async def _recv(self) -> bytes:
+        return await self.inbox.get()
+
+    async def _send(self, datagram: bytes) -> None:
+        self.outgoing.append(datagram)
+        self.deliver(datagram)  # type: ignore[no-untyped-call]
+
+    def _setup_srtp(self) -> None:
+        super()._setup_srtp()
+        if self._ssl is not None and (name := self._ssl.get_selected_srtp_profile()):
+            profile = Profile(name)
+            size = 2 * (profile.key_bytes + profile.salt_bytes)
+            material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", size)
+            self.keys = keys_from_exporter(profile, material, is_server=False)
+
+
+class Ends:
+    """A server and a client, joined."""
+
+    def __init__(self, profiles: list[object] | None = None) -> None:
+        self.client = Client(profiles)
+        self.channel = Channel(self._to_client)
+        self.server = DtlsServer(self.channel, OURS)
+        self.client.deliver = self.channel.feed
+
+    def _to_client(self, datagram: bytes) -> bool:
+        self.client.inbox.put_nowait(datagram)
+        return True
+
+    async def handshake(self, expected: list[tuple[str, str]] | None = None) -> MasterKeys | None:
+        known = RTCDtlsParameters([RTCDtlsFingerprint(*f) for f in fingerprints(OURS)])
+        client = asyncio.create_task(self.client.start(known))
+        keys = await self.server.handshake(fingerprints(THEIRS) if expected is None else expected)
+        if keys is not None:
+            await client
+        client.cancel()
+        await asyncio.gather(client, return_exceptions=True)
+        return keys
+
+    async def close(self) -> None:
+        self.channel.close()
+        await self.server.stop()
+        await self.client.stop()
+
+
+@pytest.fixture
+async def ends() -> Ends:
+    return Ends()
+
+
+# --- the handshake
+
+
+async def test_both_ends_have_the_same_keys_crosswise(ends: Ends) -> None:
+    keys = await ends.handshake()
+    assert keys is not None
+    assert ends.client.keys is not None
+    assert keys.profile is Profile.AEAD_AES_128_GCM, "our first preference"
+    assert (keys.send, keys.receive) == (ends.client.keys.receive, ends.client.keys.send)
+    assert len(keys.send) == keys.profile.key_bytes + keys.profile.salt_bytes
+    await ends.close()
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        (SRTP_AEAD_AES_128_GCM, Profile.AEAD_AES_128_GCM),
+        (SRTP_AEAD_AES_256_GCM, Profile.AEAD_AES_256_GCM),
+        (SRTP_AES128_CM_SHA1_80, Profile.AES128_CM_SHA1_80),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+async def test_a_client_with_one_profile_gets_it(profile: object, expected: Profile) -> None:
+    ends = Ends([profile])
+    keys = await ends.handshake()
+    assert keys is not None
+    assert keys.profile is expected
+    assert ends.client.keys is not None
+    assert keys.send == ends.client.keys.receive
+    await ends.close()
+
+
+async def test_a_wrong_fingerprint_gives_no_keys(ends: Ends) -> None:
+    assert await ends.handshake(fingerprints(FOREIGN)) is None
+    assert ends.server.state == "failed"
+    await ends.close()
+
+
+async def test_each_known_fingerprint_must_match(ends: Ends) -> None:
+    mixed = [fingerprints(THEIRS)[0], next(f for f in fingerprints(FOREIGN) if f[0] != fingerprints(THEIRS)[0][0])]
+    assert await ends.handshake(mixed) is None
+    await ends.close()
+
+
+async def test_a_weak_hash_alone_gives_no_keys(ends: Ends) -> None:
+    assert await ends.handshake([("sha-1", "AA:BB"), ("md5", "CC")]) is None
+    await ends.close()
+
+
+async def test_a_weak_hash_beside_a_good_one_is_ignored(ends: Ends) -> None:
+    assert await ends.handshake([("sha-1", "AA:BB"), *fingerprints(THEIRS)]) is not None
+    await ends.close()
+
+
+async def test_no_common_srtp_profile_gives_no_keys() -> None:
+    ends = Ends([SRTP_AEAD_AES_256_GCM])
+    ends.server._srtp_profiles = [SRTP_AES128_CM_SHA1_80]
+    assert await ends.handshake() is None
+    await ends.close()
+
+
+async def test_noise_before_and_during_the_handshake_does_not_disturb_it(ends: Ends) -> None:
+    noise = random.Random(1)
+
+    def deliver(datagram: bytes) -> None:
+        for _ in range(3):
+            ends.channel.feed(bytes((noise.randrange(20, 64),)) + noise.randbytes(noise.randrange(200)))
+        ends.channel.feed(datagram)
+
+    deliver(b"\x16\xfe\xff")
+    ends.client.deliver = deliver
+    assert await ends.handshake() is not None
+    await ends.close()
+
+
+# --- what does not end
+
+
+async def test_a_handshake_that_is_never_begun_fails_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sfu.dtls, "HANDSHAKE_S", 0.02)
+    server = DtlsServer(Channel(lambda _datagram: True), OURS)
+    assert await server.handshake(fingerprints(THEIRS)) is None
+    assert server.state == "failed"
+    await server.stop()
+
+
+async def test_a_handshake_that_stops_halfway_fails_at_its_deadline(
+    monkeypatch: pytest.MonkeyPatch, ends: Ends
+) -> None:
+    monkeypatch.setattr(sfu.dtls, "HANDSHAKE_S", 0.2)
+    begun: list[bytes] = []
+
+    def only_the_first(datagram: bytes) -> None:
+        begun.append(datagram)
+        if len(begun) == 1:
+            ends.channel.feed(datagram)
+
+    ends.client.deliver = only_the_first
+    assert await ends.handshake() is None
+    assert ends.server.state == "failed"
+    await ends.close()
+
+
+async def test_closing_the_channel_ends_a_handshake(ends: Ends) -> None:
+    handshake = asyncio.create_task(ends.server.handshake(fingerprints(THEIRS)))
+    await asyncio.sleep(0)
+    ends.channel.close()
+    assert await handshake is None
+
+
+async def test_a_flood_of_fragments_fills_the_queue_and_no_more() -> None:
+    channel = Channel(lambda _datagram: True)
+    for _ in range(10 * MAX_QUEUED):
+        channel.feed(b"\x16" + bytes(1400))
+    assert channel.dropped == 9 * MAX_QUEUED
+    channel.close()
+    assert [await channel._recv() for _ in range(MAX_QUEUED - 1)] == [b"\x16" + bytes(1400)] * (MAX_QUEUED - 1)
+    with pytest.raises(ConnectionError):
+        await channel._recv()
+    with pytest.raises(ConnectionError):
+        await channel._recv()
+
+
+async def test_a_closed_channel_sends_nothing() -> None:
+    sent: list[bytes] = []
+    channel = Channel(lambda datagram: not sent.append(datagram))  # type: ignore[func-returns-value]
+    await channel._send(b"one")
+    channel.close()
+    with pytest.raises(ConnectionError):
+        await channel._send(b"two")
+    assert sent == [b"one"]
+    with pytest.raises(ConnectionError):
+        await Channel(lambda _datagram: False)._send(b"three")
+
+
+async def test_the_peer_closing_is_seen(ends: Ends) -> None:
+    assert await ends.handshake() is not None
+    states: list[str] = []
+    closed = asyncio.Event()
+    ends.server.add_listener("statechange", lambda: (states.append(ends.server.state), closed.set()))
+    await ends.client.stop()
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert states == ["closed"]
+    await ends.close()
+
+
+# --- private attributes of aiortc 1.16
+
+
+def test_everything_that_is_used_below_the_api_of_aiortc_is_there() -> None:
+    transport = RTCDtlsTransport(Channel(lambda _datagram: True), [OURS])  # type: ignore[arg-type]
+    for attribute in ("_role", "_srtp_profiles", "_ssl", "_state"):
+        assert hasattr(transport, attribute), attribute
+    for method in ("_setup_srtp", "_set_state", "start", "stop", "emit", "add_listener"):
+        assert callable(getattr(transport, method)), method
+    assert transport.state == "new"
+    assert [p.openssl_profile for p in transport._srtp_profiles], "a list that a subclass may replace"
+    assert {p.value for p in Profile} <= {p.openssl_profile for p in rtcdtlstransport.SRTP_PROFILES}
+    assert {"CONNECTED", "FAILED", "CLOSED"} <= {state.name for state in rtcdtlstransport.State}
+
+
+def test_the_role_is_kept_and_the_profiles_are_taken_from_the_instance() -> None:
+    source = inspect.getsource(RTCDtlsTransport.start)
+    assert 'self._role == "auto"' in source
+    assert "srtp_profiles=self._srtp_profiles" in source
+
+
+def test_aiortc_asks_of_its_transport_what_a_channel_has_and_no_more() -> None:
+    used = set(re.findall(r"self\.transport\.(\w+)", inspect.getsource(RTCDtlsTransport)))
+    assert used == {"_recv", "_send", "role"}
+    assert all(hasattr(Channel, name) for name in used)
