@@ -8,7 +8,8 @@ import asyncio
 import socket
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from time import monotonic, time_ns
 from typing import NamedTuple, Self
 
@@ -33,6 +34,8 @@ DRAIN = 64
 _SO_TIMESTAMPNS = 35
 """asm-generic/socket.h; the option and its control message."""
 _TIMESPEC = struct.Struct("@ll")
+_UDP_SEGMENT = 103
+"""linux/udp.h."""
 
 
 class Clocks:
@@ -56,6 +59,25 @@ class Sealed(NamedTuple):
     sender: RtpSender
     timestamp: int
     datagram: bytes
+
+
+def batches(sealed: Sequence[Sealed]) -> Iterator[list[Sealed]]:
+    """Packets of one stream that are due at the same moment and have the same size."""
+    for _, group in groupby(sealed, lambda packet: (packet.due_s, packet.sender.ssrc, len(packet.datagram))):
+        yield list(group)
+
+
+def _send(batch: Sequence[Sealed]) -> None:
+    """In one call (UDP_SEGMENT): a burst is a burst when the node sees all of it at its first look."""
+    transport = batch[0].sender.transport
+    if len(batch) == 1:
+        transport.send_datagram(batch[0].datagram)
+        return
+    size = struct.pack("H", len(batch[0].datagram))
+    try:
+        transport.socket.sendmsg([packet.datagram for packet in batch], [(socket.SOL_UDP, _UDP_SEGMENT, size)])
+    except BlockingIOError:
+        transport.counters["unsent"] += len(batch)
 
 
 class Participant:
@@ -178,18 +200,18 @@ class Generator:
         begin = monotonic() + AHEAD_S
         sent_at = self.clocks.sent_at
         latest = 0.0
-        for due_s, number, sender, timestamp, datagram in sealed:
+        for batch in batches(sealed):
+            due_s = batch[0].due_s
             wait_s = begin + due_s - monotonic()
             while wait_s > 0:
-                if not precise:
-                    await asyncio.sleep(wait_s)
-                else:
-                    await asyncio.sleep(max(0.0, wait_s - SPIN_S))
+                await asyncio.sleep(max(0.0, wait_s - SPIN_S) if precise else wait_s)
                 wait_s = begin + due_s - monotonic()
             latest = max(latest, -wait_s)
-            sent_at[number] = time_ns()
-            sender.transport.send_datagram(datagram)
-            sender.last = (timestamp, monotonic())
+            now = time_ns()
+            for packet in batch:
+                sent_at[packet.number] = now
+            _send(batch)
+            batch[0].sender.last = (batch[-1].timestamp, monotonic())
         if not self._copies:
             await asyncio.sleep(SETTLE_S)
         received, since = self.received, monotonic()
