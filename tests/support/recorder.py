@@ -97,15 +97,22 @@ class RecorderProcess:
                 assert self.child.stderr is not None
                 line = await self.child.stderr.readline()
                 assert line, f"the recorder ended without {name}: {self.log}"
-                self.log.append(json.loads(line) if line.startswith(b"{") else {"event": line.decode()})
+                self._take(line)
 
     async def kill(self) -> None:
         self.child.kill()
         await self.child.wait()
 
     async def ended(self) -> int:
+        """Its exit code, and the rest of its log."""
         async with asyncio.timeout(PATIENCE_S):
+            assert self.child.stderr is not None
+            async for line in self.child.stderr:
+                self._take(line)
             return await self.child.wait()
+
+    def _take(self, line: bytes) -> None:
+        self.log.append(json.loads(line) if line.startswith(b"{") else {"event": line.decode()})
 
 
 @asynccontextmanager
