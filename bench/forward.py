@@ -178,10 +178,14 @@ def summary(load: Load, publishers: int, subscribers: int, rounds: Sequence[Roun
     return result
 
 
+TITLES: tuple[str, ...] = (
+    *("publ.", "subs", "packets/s", "us/delivered", "range", "p50 us", "p99 us", "per send"),
+    *("lost", "cpu", "waited", "rounds"),
+)
+
+
 def table(results: Sequence[Json]) -> str:
-    rows = [
-        ("publ.", "subs", "packets/s", "us/delivered", "range", "p50 us", "p99 us", "per send", "lost", "cpu", "waited")
-    ]
+    rows: list[tuple[str, ...]] = [TITLES]
     for r in results:
         us = r.get("us_per_delivered") or r["us_per_received"]
         rows.append(
@@ -240,10 +244,9 @@ def main() -> None:
     for subscribers in chosen.subscribers:
         rounds = asyncio.run(measure(load, chosen.publishers, subscribers, chosen.rounds, chosen.recording))
         results.append(summary(load, chosen.publishers, subscribers, rounds))
-    print(table(results))
-    document = json.dumps({"conditions": conditions, "results": results}, indent=1)
     if chosen.json:
-        chosen.json.write_text(document + "\n")
+        chosen.json.write_text(json.dumps({"conditions": conditions, "results": results}, indent=1) + "\n")
+    print(table(results))
     if any(result["lost"] for result in results):
         print("packets were lost: the figures are not to be compared", file=sys.stderr)
 
