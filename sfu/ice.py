@@ -6,6 +6,7 @@ is not authentic; an answer is never longer than the request plus 24 bytes of ad
 
 import secrets
 import struct
+from collections.abc import Callable
 
 import msgspec
 from aioice import stun
@@ -56,8 +57,12 @@ class IceLite:
         self.last_check = now
         self.checks = 0
 
-    def answer(self, datagram: bytes, address: Address, now: float) -> Answer | None:
-        """Answer a binding request (RFC 8445 7.3). None: malformed or not authentic, to be dropped and counted."""
+    def answer(
+        self, datagram: bytes, address: Address, now: float, claim: Callable[[], bool] = lambda: True
+    ) -> Answer | None:
+        """Answer a binding request (RFC 8445 7.3). None: malformed or not authentic, to be dropped and counted.
+
+        `claim` is asked once the request is authentic; False: the address is another peer's, the request is dropped."""
         try:
             message = stun.parse_message(datagram)
         except (ValueError, struct.error):
@@ -68,6 +73,8 @@ class IceLite:
             return None
         if "ICE-CONTROLLED" in message.attributes:
             return Answer(self._reply(message, stun.Class.ERROR, {"ERROR-CODE": (487, "Role Conflict")}), valid=False)
+        if not claim():
+            return None
         self.checks += 1
         self.last_check = now
         self.addresses[address] = now

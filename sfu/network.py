@@ -86,7 +86,7 @@ class Network:
 
     def counters(self) -> dict[str, int]:
         names = ("received", "wakeups", "sent", "sends")
-        drops = ("dropped_size", "dropped_source", "dropped_kind", "dropped_send")
+        drops = ("refused_claims", "dropped_size", "dropped_source", "dropped_kind", "dropped_send")
         totals = {name: sum(getattr(s, name) for s in self._sockets) for name in names + drops}
         return totals | {"refused_checks": self.refused_checks}
 

@@ -104,7 +104,7 @@ class Transport:
 
     def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
         before = self.ice.selected
-        answer = self.ice.answer(data, address, now)
+        answer = self.ice.answer(data, address, now, lambda: socket.claim(address, self, now))
         if answer is None:
             return False
         socket.send(answer.data, address)

@@ -18,6 +18,9 @@ from sfu.rtp import MAX_DATAGRAM_BYTES
 BATCH = 64
 """Datagrams taken in one wakeup, so that other callbacks of the loop get their turn."""
 
+CLAIM_S = 6.0
+"""Two intervals of Chromium's checks of a stable pair (2.5 s), and a little."""
+
 BUFFER_BYTES = 4 * 1024 * 1024
 """Socket buffers asked for: 20 ms of 1.6 Gbit/s."""
 
@@ -56,11 +59,14 @@ class UdpSocket:
         self.media: dict[Address, Callable[[bytes, float], None]] = {}
         """Validated address -> receiver of its SRTP and SRTCP."""
         self.dtls: dict[Address, Callable[[bytes], None]] = {}
+        self._claims: dict[Address, tuple[object, float]] = {}
+        """Validated address -> whose, and when it was checked last. As long as the other two, see `forget`."""
         self.offload = hasattr(socket, "SOL_UDP") or hasattr(socket, "IPPROTO_UDP")
         self._segment: dict[int, Ancillary] = {}
         self._on_stun = on_stun
         self._flush = flush
         self.received = self.wakeups = self.sent = self.sends = 0
+        self.refused_claims = 0
         self.dropped_size = self.dropped_source = self.dropped_kind = self.dropped_send = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,7 +76,18 @@ class UdpSocket:
         loop.remove_reader(self.socket.fileno())
         self.socket.close()
 
+    def claim(self, address: Address, owner: object, now: float) -> bool:
+        """`owner` passed a check from this address. False: it is somebody else's who checked it a moment ago, so that a
+        participant who forges another one's source address takes nothing over."""
+        held = self._claims.get(address)
+        if held is not None and held[0] is not owner and now - held[1] < CLAIM_S:
+            self.refused_claims += 1
+            return False
+        self._claims[address] = (owner, now)
+        return True
+
     def forget(self, address: Address) -> None:
+        self._claims.pop(address, None)
         self.media.pop(address, None)
         self.dtls.pop(address, None)
 

@@ -380,6 +380,15 @@ async def test_one_who_claims_to_be_controlled_is_told_of_the_conflict_and_not_t
     assert call.counted("dropped_source") == 1, "its address is not taken for checked"
 
 
+async def test_a_member_cannot_take_over_the_address_of_another(call: Call) -> None:
+    transport = call.bob.peer.subscriber.transport
+    assert transport is not None
+    selected = transport.ice.selected
+    await call.from_alice(binding_request(transport.ice.ufrag, transport.ice.password, USE_CANDIDATE=None))
+    assert call.counted("refused_claims") == 1
+    assert transport.ice.selected == selected
+
+
 # --- 13, 14, 15: streams
 
 
