@@ -6,7 +6,7 @@ All calls are synchronous, on the node's event loop.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest
+from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
 
 
 class MediaPeer(Protocol):
@@ -14,6 +14,9 @@ class MediaPeer(Protocol):
 
     def publish(self, sdp: str, tracks: Sequence[TrackRequest], /) -> str:
         """Answer an offer; raises NegotiationError."""
+
+    @property
+    def connection_states(self) -> Mapping[TransportName, str]: ...
 
     def start_subscriptions(self) -> None: ...
 

@@ -108,7 +108,8 @@ class LiveRoom:
             older.send(ParticipantLeft(participant_id=participant.id, reason="replaced"))
             older.close(CLOSE_REPLACED, "replaced")
         participant.connection = connection
-        resumed = resume and participant.peer is not None
+        peer = participant.peer
+        resumed = resume and peer is not None and "failed" not in peer.connection_states.values()
         if not resumed:
             self._end_peer(participant)
         view = participant.view()

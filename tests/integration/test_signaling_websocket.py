@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sfu.interfaces import TransportName
 from signaling import connection
 from signaling.settings import SessionSettings
 from tests.support.control import Control, Json, Page, start_control
@@ -285,6 +286,17 @@ async def test_resuming_what_the_server_does_not_know_is_not_resumed(control: Co
     page = await control.enter(joined, resume=True)
     assert page.seen[0]["resumed"] is False
     await page.socket.close()
+
+
+async def test_a_page_whose_peer_connection_failed_on_the_server_starts_with_a_new_peer(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    before = control.peer(session, joined)
+    before.connection_states[TransportName.SUBSCRIBE] = "failed"
+    await page.socket.close()
+    back = await control.enter(joined, resume=True)
+    assert back.seen[0]["resumed"] is False
+    assert control.peer(session, joined) is not before
 
 
 async def test_the_newest_connection_of_a_participant_wins(control: Control) -> None:

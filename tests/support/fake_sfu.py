@@ -15,6 +15,7 @@ from sfu.interfaces import (
     SubscribedTrack,
     TrackInfo,
     TrackRequest,
+    TransportName,
 )
 from storage.ids import new_id
 
@@ -31,6 +32,7 @@ class FakePeer:
         self.answers: list[tuple[int, str]] = []
         self.offers = 0
         self.started = False
+        self.connection_states: dict[TransportName, str] = {}
 
     def publish(self, sdp: str, tracks: Sequence[TrackRequest]) -> str:
         if sdp == BAD_SDP:
