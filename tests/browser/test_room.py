@@ -16,6 +16,9 @@ from tests.support.studio import start_studio
 
 TOGETHER_S = 4.0
 """Recorded with two, then again as long with three."""
+PIPELINE_S = 0.25
+"""From the camera through encoder and network to the server, which the server's timeline does not take off yet: 15 to
+50 ms on an idle machine, more where three pages share two busy cores."""
 PEOPLE = ("Ann", "Bob", "Cid")
 FILES = [(name, copy) for name in PEOPLE for copy in ("server", "local")]
 CODECS = {"vp8": "vp8", "opus": "opus"}
@@ -170,13 +173,14 @@ def test_both_copies_show_the_same_frame_at_the_same_session_time(evidence: Evid
     (local,) = evidence.of(name, "local")
     server = evidence.server(name, "camera")
     shown = {reading.number: local.start_s + reading.time_s for reading in counter.read_file(local.path)}
+    loop_s = media.FRAMES / media.FPS
     apart_s = [
-        server.start_s + reading.time_s - shown[reading.number]
+        (server.start_s + reading.time_s - shown[reading.number] + loop_s / 2) % loop_s - loop_s / 2
         for reading in counter.read_file(server.path)
         if reading.number in shown
     ]
     assert len(apart_s) > 50
-    assert abs(statistics.median(apart_s)) < 0.1
+    assert abs(statistics.median(apart_s)) < PIPELINE_S
 
 
 @pytest.mark.parametrize("name", PEOPLE)
