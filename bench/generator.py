@@ -181,11 +181,6 @@ class Generator:
     def undecryptable(self) -> int:
         return sum(stream.undecryptable for participant in self._everybody for stream in participant.received)
 
-    @property
-    def asked_again(self) -> int:
-        """Packets the server asked the publishers for once more."""
-        return sum(count for p in self._publishers for (kind, _), count in p.peer.feedback.items() if kind == "nack")
-
     def seal(self, load: Load) -> list[Sealed]:
         """The load of all publishers, spread over a frame's time, in order."""
         self.clocks.expect(len(load.sends) * len(self._publishers))
