@@ -104,6 +104,8 @@ class RecordingDesk:
             stopped_ns=None,
         )
         await self._catalog.create_recording(row)
+        id, row.started_ns = row.id, session_clock.now_ns()
+        self.queue.add("recording_began", lambda: self._catalog.recording_began(id, row.started_ns))
         recording = LiveRecording(row, self._open(row, session), self._catalog, self.queue)
         self._running[row.id] = recording
         self._counters["recordings_started"] += 1

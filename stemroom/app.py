@@ -134,7 +134,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
     operators_url = await _listen(stack, signaling.operators.build(studio), operators.host, operators.port, None)
     url = config.http.public_url or url
     files = "s3 bucket " + config.object_store.s3.bucket if config.object_store.kind == "s3" else str(data / "objects")
-    # What is loaded by now lives as long as the process: without it a full collection stops the media for 3 ms, not 130.
+    # What is loaded by now lives as long as the process; a full collection then stops the media for 3 ms, not 130.
     gc.collect()
     gc.freeze()
     log.info("serving", url=url, operators_url=operators_url, media_port=sfu.port, data=str(data), version=__version__)

@@ -63,6 +63,15 @@ class Catalog:
     async def create_recording(self, row: Recording) -> None:
         await self._add(row)
 
+    async def recording_began(self, id: str, started_ns: int) -> None:
+        """Put a running recording's start where its first packets can be: writing its row took time."""
+        async with self._database.writing() as session:
+            await session.execute(
+                update(Recording)
+                .where(Recording.id == id, Recording.stopped_ns.is_(None))
+                .values(started_ns=started_ns)
+            )
+
     async def stop_recording(self, id: str, stopped_ns: int) -> bool:
         """Set the stop time, once, and go from `recording` to `finishing`.
 

@@ -130,6 +130,15 @@ async def test_recordings_come_in_the_order_of_starting(catalog: Catalog) -> Non
     assert [row.id for row in await catalog.recordings("s_1")] == ["r_1", "r_0"]
 
 
+async def test_the_start_of_a_recording_is_put_right_only_while_it_runs(catalog: Catalog) -> None:
+    await catalog.recording_began("r_1", 9)
+    await catalog.stop_recording("r_1", 100)
+    await catalog.recording_began("r_1", 50)
+    found = await catalog.recording("r_1")
+    assert found is not None
+    assert found.started_ns == 9
+
+
 async def test_a_recording_is_stopped_once(catalog: Catalog) -> None:
     assert [row.id for row in await catalog.open_recordings()] == ["r_1"]
     assert await catalog.stop_recording("r_1", 100)
