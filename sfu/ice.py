@@ -22,10 +22,12 @@ LOST_AFTER_S = 30.0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What to do about a request: `data` goes back to where it came from; `valid`: the address passed a check."""
+    """What to do about a request: `data` goes back to where it came from; `valid`: the address passed a check;
+    `selects`: its pair, which includes the local socket it came to, is the one to send on."""
 
     data: bytes
     valid: bool
+    selects: bool = False
 
 
 def username(datagram: bytes) -> str | None:
@@ -81,9 +83,11 @@ class IceLite:
         if len(self.addresses) > MAX_ADDRESSES:
             others = (a for a in self.addresses if a not in (address, self.selected))
             del self.addresses[min(others, key=self.addresses.__getitem__)]
-        if self.selected is None or "USE-CANDIDATE" in message.attributes:
+        selects = self.selected is None or "USE-CANDIDATE" in message.attributes
+        if selects:
             self.selected = address
-        return Answer(self._reply(message, stun.Class.RESPONSE, {"XOR-MAPPED-ADDRESS": address[:2]}), valid=True)
+        reply = self._reply(message, stun.Class.RESPONSE, {"XOR-MAPPED-ADDRESS": address[:2]})
+        return Answer(reply, valid=True, selects=selects)
 
     def _reply(self, request: stun.Message, kind: stun.Class, attributes: dict[str, object]) -> bytes:
         reply = stun.Message(

@@ -13,6 +13,7 @@ from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
 from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
+from sfu.sender_clock import SenderClock
 from sfu.srtp import ReceiveKeys
 from sfu.streams import Encoding, RepairStream
 from sfu.twcc import ArrivalLog
@@ -53,6 +54,7 @@ class Inbound:
         """SSRC -> highest packet index of streams that were removed."""
         self._extensions: dict[str, int] = {}
         self._layouts = LayoutCache(0, 0)
+        self._clock = SenderClock()
         self._touched = touched
         self._on_encoding = on_encoding
 
@@ -174,7 +176,11 @@ class Inbound:
     def sender_report(self, report: SenderReport, now: float) -> None:
         stream = self.streams.get(report.ssrc)
         if isinstance(stream, Encoding):
+            self._clock.note(report.ntp_timestamp, now)
             stream.sender_report(report, now)
+            for encoding in self.encodings():
+                if encoding.last_report is not None:
+                    encoding.last_report_sent = self._clock.local(encoding.last_report.ntp_timestamp)
 
     def encodings(self) -> list[Encoding]:
         return [encoding for source in self.sources.values() for encoding in source.encodings]
@@ -182,18 +188,18 @@ class Inbound:
     def feedback(self, now: float) -> list[bytes]:
         """RTCP that is due every tick: arrivals, missing packets, key frames."""
         packets: list[bytes] = []
-        if self.arrivals.arrivals and self.streams:
+        if not self.streams:
+            self.arrivals.arrivals.clear()
+        elif self.arrivals.arrivals:
             report = self.arrivals.take_feedback(LOCAL_SSRC, next(iter(self.streams)))
             if report is not None:
                 packets.append(report)
         for source in self.sources.values():
             wants_repair = "nack" in source.chosen.codec.feedback
             for encoding in source.encodings:
-                if encoding.missing:
-                    due = encoding.missing.due(now, 0.0)
-                    if due and wants_repair:
-                        packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
-                encoding.tick_tap(now)
+                due = encoding.tick(now)
+                if due and wants_repair:
+                    packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
                 if encoding.requests.due(now):
                     packets.append(pli(LOCAL_SSRC, encoding.ssrc))
         return packets

@@ -18,6 +18,9 @@ REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ORIENTATION = "urn:3gpp:video-orientation"
 
+_H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
+"""First half of profile-level-id, best known to decoders first (constrained baseline, baseline, main, high)."""
+
 PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION)
 
 START_KBPS = 1000
@@ -91,13 +94,31 @@ def _oddity(codec: Codec) -> int:
     if codec.name == "h264":
         if codec.parameter("packetization-mode") != "1":
             return 9
-        profile = codec.parameter("profile-level-id").lower()
-        return 0 if profile.startswith("42e0") else 1 if profile.startswith("4200") else 2
+        profile = codec.parameter("profile-level-id").lower()[:4]
+        return _H264_PROFILES.index(profile) if profile in _H264_PROFILES else 9
     if codec.name == "vp9":
         return 0 if codec.parameter("profile-id") in ("", "0") else 9
     if codec.name == "av1":
         return 0 if codec.parameter("profile") in ("", "0") else 9
     return 0
+
+
+def canonical(codec: Codec) -> Codec:
+    """The codec as viewers are offered it: of the publisher's parameters only those that decide how to decode.
+
+    Few can be told apart, so nobody can use up the payload types of a viewer's connection.
+    """
+    fmtp = codec.fmtp
+    if codec.name == "h264":
+        profile = codec.parameter("profile-level-id").lower()[:4]
+        fmtp = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}1f"
+    elif codec.name == "vp9":
+        fmtp = "profile-id=0"
+    elif codec.name == "av1":
+        fmtp = "level-idx=5;profile=0;tier=0"
+    elif codec.name == "vp8":
+        fmtp = ""
+    return msgspec.structs.replace(codec, fmtp=fmtp)
 
 
 def _head(mids: Sequence[str], version: int) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from sfu.inbound import Inbound, Source
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.negotiation import Chosen, Local, check_transport, choose, write_answer
+from sfu.negotiation import Chosen, Local, canonical, check_transport, choose, write_answer
 from sfu.sdp import Description, parse
 from sfu.streams import Encoding
 from sfu.track import Track
@@ -72,7 +72,7 @@ class Publisher:
             kind = wanted.get(section.mid)
             if kind is None or section.mid in self.tracks or section.mid not in chosen:
                 continue
-            track = Track(self._new_track_id(), self._participant_id, kind, chosen[section.mid].codec)
+            track = Track(self._new_track_id(), self._participant_id, kind, canonical(chosen[section.mid].codec))
             self.transport.inbound.add(track.track_id, section, chosen[section.mid])
             track.source = self.transport.inbound.sources[section.mid]
             self.tracks[section.mid] = track

@@ -28,6 +28,7 @@ def _peer(peer: "Peer", now: float) -> dict[str, Any]:
         "rtt_ms": round(1000 * min(round_trips), 1) if round_trips else None,
         "publish": _transport(peer.publisher.transport),
         "subscribe": _transport(peer.subscriber.transport),
+        "not_offered": peer.subscriber.not_offered,
         "tracks": [
             {
                 "track_id": track.track_id,
@@ -87,4 +88,5 @@ def _subscription(subscription: Subscription, now: float) -> dict[str, Any]:
         "rtt_ms": round(1000 * subscription.round_trip_s, 1) if subscription.round_trip_s else None,
         "jitter_ms": round(1000 * subscription.jitter / subscription.clock_rate_hz, 2),
         "retransmitted": subscription.retransmitted,
+        "not_retransmitted": subscription.skipped,
     }

@@ -162,6 +162,7 @@ class Encoding(SrtpStream):
         "last_arrival",
         "last_report",
         "last_report_arrival",
+        "last_report_sent",
         "last_timestamp",
         "missing",
         "octets",
@@ -206,6 +207,8 @@ class Encoding(SrtpStream):
         self.last_arrival = 0.0
         self.last_report: SenderReport | None = None
         self.last_report_arrival = 0.0
+        self.last_report_sent = 0.0
+        """When it was written, on our clock (sfu.sender_clock)."""
         self.reported = (0, 0)
         """Expected and received at the last receiver report."""
         self.subscriptions: list[Subscription] = []
@@ -244,9 +247,11 @@ class Encoding(SrtpStream):
             self.highest = index
             if ahead < JUMP:
                 self.missing.opened(top + 1, index, now)
+            else:
+                self.want_key_frame()
         else:
             late = True
-            self.missing.arrived(index)
+            self.missing.arrived(index, now)
         self.packets += 1
         self.octets += len(payload)
         if not late:
@@ -271,8 +276,8 @@ class Encoding(SrtpStream):
         self.history.put(packet)
         if self._key_frame is not None and self._key_frame(payload):
             self.key_frames += 1
-            if not (late and self.waiting):  # a repaired one starts nobody: they need another
-                self.requests.arrived()
+            if not (late and (self.waiting or (tap is not None and index < tap.first))):
+                self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
         if late:
             self._forward_late(packet)
             return
@@ -312,10 +317,19 @@ class Encoding(SrtpStream):
         """The recording is over; the tap ends as soon as nothing is missing that it should have had."""
         if self._tap is not None:
             self._tap.stop(self.highest, now)
-            self.tick_tap(now)
+            self._tick_tap(now)
 
-    def tick_tap(self, now: float) -> None:
-        """Every 50 ms."""
+    def tick(self, now: float) -> list[int]:
+        """Every 50 ms: the sequence numbers to ask for again. What is given up costs a key frame, also where nobody but
+        a recording takes this encoding."""
+        lost = self.missing.lost
+        due = self.missing.due(now) if self.missing else []
+        if self.missing.lost > lost:
+            self.want_key_frame()
+        self._tick_tap(now)
+        return due
+
+    def _tick_tap(self, now: float) -> None:
         if self._tap is not None and self._tap.is_over(self.missing.first(), now):
             self.end_tap(now)
 

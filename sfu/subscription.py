@@ -178,7 +178,7 @@ class Subscription:
         report = encoding.last_report
         if report is not None:
             timestamp = report.rtp_timestamp
-            since = now - encoding.last_report_arrival
+            since = now - encoding.last_report_sent
         else:
             timestamp = encoding.last_timestamp
             since = now - encoding.last_arrival

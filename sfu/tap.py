@@ -21,19 +21,20 @@ LINGER_S = 0.5
 class EncodingTap:
     """Hands the packets with an index from `first` on to a recorder's tap."""
 
-    __slots__ = ("_deadline", "_first", "_last", "_ssrc", "_tap", "failed")
+    __slots__ = ("_deadline", "_last", "_ssrc", "_tap", "failed", "first")
 
     def __init__(self, tap: PacketTap, ssrc: int, first: int) -> None:
         self._tap = tap
         self._ssrc = ssrc
-        self._first = first
+        self.first = first
+        """Index of the first packet that belongs to the recording."""
         self._last = sys.maxsize
         self._deadline = 0.0
         self.failed = False
 
     def packet(self, now: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None:
         """Hot."""
-        if self._first <= index <= self._last:
+        if self.first <= index <= self._last:
             try:
                 self._tap.packet(now, index, timestamp, marker, payload)
             except Exception:

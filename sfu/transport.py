@@ -110,7 +110,7 @@ class Transport:
         socket.send(answer.data, address)
         if answer.valid and self.state not in ("failed", "closed"):
             self._validated(socket, address)
-            if self.ice.selected != before or self._socket is None:
+            if answer.selects and (self.ice.selected != before or self._socket is not socket):
                 self._socket = socket
                 for subscription in self.outbound.all():
                     if subscription.encoding is not None:
@@ -151,7 +151,9 @@ class Transport:
         self._set_state("connected")
 
     def _dtls_changed(self) -> None:
-        if self._dtls.state == "closed":  # close_notify: the browser closed its peer connection
+        if (
+            self._dtls.state == "closed" and self.state != "failed"
+        ):  # close_notify: the browser closed its peer connection
             self.close()
 
     def _set_state(self, state: str) -> None:

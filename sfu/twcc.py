@@ -7,7 +7,7 @@ import struct
 
 MAX_PENDING = 1000
 """Arrivals kept between two reports; at 50 ms that is 20,000 packets/s from one publisher. Overflow: the rest of the
-interval is not reported, which the sender takes for loss."""
+interval is reported as lost by the next report."""
 
 MAX_SPAN = 2000
 """Sequence numbers covered by one report; a larger jump is cut."""
@@ -18,12 +18,14 @@ _BODY = struct.Struct("!IIHHI")
 class ArrivalLog:
     """Collects (transport sequence number, arrival) of one transport and writes one feedback packet per interval."""
 
-    __slots__ = ("_count", "arrivals")
+    __slots__ = ("_count", "_next", "arrivals")
 
     def __init__(self) -> None:
         self.arrivals: list[tuple[int, float]] = []
         """Appended to by the packet path; sequence number 0..65535, monotonic seconds."""
         self._count = 0
+        self._next: int | None = None
+        """Behind the last number that was reported: what is missing from there on is reported as lost."""
 
     def take_feedback(self, sender_ssrc: int, media_ssrc: int) -> bytes | None:
         """RTCP packet for what arrived since the last call, or None."""
@@ -35,11 +37,14 @@ class ArrivalLog:
         reference = int(first * 1000) >> 6
         ticks = reference * 256
         deltas = bytearray()
-        expected = base
+        skipped = 0 if self._next is None else (base - self._next) & 0xFFFF
+        if skipped >= MAX_SPAN:
+            skipped = 0
+        expected = (base - skipped) & 0xFFFF
         for sequence, arrival in log:
             delta = int(arrival * 4000) - ticks
             if sequence != expected or not 0 <= delta < 256:
-                base, count, chunks, deltas = _irregular(log, reference)
+                base, count, chunks, deltas = _irregular(log, reference, skipped)
                 break
             deltas.append(delta)
             ticks += delta
@@ -47,6 +52,7 @@ class ArrivalLog:
         else:
             count = len(log)
             chunks = (0x2000 | count).to_bytes(2, "big")  # run length: all received, small deltas
+        self._next = (base + count) & 0xFFFF
         body = (
             _BODY.pack(sender_ssrc, media_ssrc, base, count, (reference & 0xFFFFFF) << 8 | self._count & 0xFF)
             + chunks
@@ -59,13 +65,15 @@ class ArrivalLog:
         return struct.pack("!BBH", 0x8F | (0x20 if padding else 0), 205, len(body) // 4) + body
 
 
-def _irregular(log: list[tuple[int, float]], reference: int) -> tuple[int, int, bytes, bytearray]:
-    """With loss, reordering or long gaps: two-bit status vectors. Returns base, count, chunks, deltas."""
+def _irregular(log: list[tuple[int, float]], reference: int, skipped: int) -> tuple[int, int, bytes, bytearray]:
+    """With loss, reordering or long gaps: two-bit status vectors. Returns base, count, chunks, deltas.
+
+    `skipped`: how many numbers before the first arrival belong to the report, lost."""
     origin = log[0][0]
     by_offset: dict[int, float] = {}
     for sequence, arrival in log:
         by_offset.setdefault(((sequence - origin + 0x8000) & 0xFFFF) - 0x8000, arrival)
-    low = min(by_offset)
+    low = min(-skipped, min(by_offset))
     high = min(max(by_offset), low + MAX_SPAN - 1)
     ticks = reference * 256
     statuses: list[int] = []

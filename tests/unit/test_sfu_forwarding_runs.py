@@ -67,7 +67,7 @@ def test_in_a_run_all_sizes_are_equal_but_a_shorter_last(given_packets: list[Pac
         assert size(run[-1]) <= size(run[0])
 
 
-@given(st.lists(packets, max_size=60))
+@given(st.lists(packets, max_size=60, unique_by=lambda item: item.number))
 def test_a_packet_that_its_sender_padded_goes_alone(given_packets: list[Packet]) -> None:
     padded = {item.number for item in given_packets if item.first & PADDED}
     for run in split_runs(given_packets):

@@ -169,6 +169,14 @@ def test_the_first_valid_address_is_selected_and_later_only_a_nominated_one() ->
     assert set(lite.addresses) == {HERE, THERE}
 
 
+def test_only_the_first_check_and_nominations_select_their_pair() -> None:
+    lite = IceLite(0.0)
+    wlan = lite.answer(check(lite), ("10.0.0.1", 1), 1.0)
+    other = lite.answer(check(lite), ("10.0.0.1", 1), 1.1)
+    nominated = lite.answer(check(lite, USE_CANDIDATE=None), ("10.0.0.1", 1), 1.2)
+    assert [answer is not None and answer.selects for answer in (wlan, other, nominated)] == [True, False, True]
+
+
 def test_addresses_are_capped_and_the_one_checked_longest_ago_goes_but_never_the_selected() -> None:
     lite = ice()
     request = check(lite)

@@ -289,3 +289,28 @@ def test_the_keys_of_another_publisher_open_nothing() -> None:
     foreign = ReceiveKeys(Profile.AEAD_AES_128_GCM, bytes(reversed(PUBLISHER_MASTER)))
     deliver(inbound, Publisher(77, 96).seal(5, b"media", extensions=MID_1), 1.0, foreign)
     assert inbound.streams == {}
+
+
+def requests(inbound: Inbound, now: float) -> list[Packet]:
+    return [packet for compound in inbound.feedback(now) for packet in parse(compound)]
+
+
+def test_a_packet_that_is_given_up_costs_a_key_frame_also_when_nobody_watches() -> None:
+    inbound, _ = camera()
+    publisher = Publisher(77, 96)
+    deliver(inbound, publisher.seal(5, vp8(0, key=True), extensions=MID_1), 1.0)
+    deliver(inbound, publisher.seal(7, vp8(2), extensions=MID_1), 1.03)
+    asked = [packet for now in (1.05, 1.1, 2.0) for packet in requests(inbound, now)]
+    assert all(isinstance(packet, Nack) for packet in asked)
+    assert KeyFrameRequest(77) in requests(inbound, 2.6)
+
+
+def test_a_report_that_was_held_up_does_not_move_its_stream_against_the_other() -> None:
+    inbound, _ = camera()
+    publisher = Publisher(77, 96)
+    deliver(inbound, publisher.seal(5, b"media", extensions=MID_1), 1.0)
+    encoding = inbound.streams[77]
+    assert isinstance(encoding, Encoding)
+    inbound.sender_report(SenderReport(77, 100 << 32, 0, 1, 1), 10.0)
+    inbound.sender_report(SenderReport(77, 105 << 32, 450_000, 1, 1), 15.4)
+    assert encoding.last_report_sent == pytest.approx(15.0)

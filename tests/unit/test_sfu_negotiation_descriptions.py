@@ -15,6 +15,7 @@ from sfu.negotiation import (
     START_KBPS,
     Local,
     Outgoing,
+    canonical,
     check_transport,
     choose,
     write_answer,
@@ -74,13 +75,29 @@ def test_of_h264_the_variant_that_every_browser_decodes_is_taken() -> None:
     [
         (["640c1f", "42001f", "42e01f"], 98),
         (["640c1f", "42001f"], 97),
-        (["640c1f", "4d001f"], 96),
+        (["640c1f", "4d001f"], 97),
+        (["7a001f", "42e01f"], 97),
         (["42E034", "42001f"], 96),
     ],
 )
 def test_h264_profiles_stand_in_an_order(profiles: list[str], expected: int) -> None:
     section = video(*(("H264", f"packetization-mode=1;profile-level-id={profile}") for profile in profiles))
     assert chosen(section, "H264")[1] == expected
+
+
+def test_h264_of_an_unknown_profile_is_refused() -> None:
+    assert choose(video(("H264", "packetization-mode=1;profile-level-id=7a001f")), ["H264"]) is None
+
+
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
+def test_viewers_are_offered_the_same_whatever_else_a_publisher_says_of_its_codec(codec: str) -> None:
+    known = {"H264": "packetization-mode=1;profile-level-id=42e034", "VP8": "", "VP9": "", "AV1": ""}[codec]
+    offered = set()
+    for number in range(20):
+        pick = choose(video((codec, f"{known};x={number}")), [codec])
+        assert pick is not None
+        offered.add(canonical(pick.codec).fmtp)
+    assert len(offered) == 1
 
 
 def test_h264_with_single_packets_only_is_refused() -> None:

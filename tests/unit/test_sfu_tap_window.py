@@ -61,10 +61,10 @@ def test_what_is_missing_at_the_stop_is_waited_for_and_nothing_newer_is_taken() 
     came(stream, 0, 1, 4)
     stream.stop_tap(2.0)
     came(stream, 5, 7, 2, now=2.1)
-    stream.tick_tap(2.1)
+    stream.tick(2.1)
     assert tap.ends == []
     came(stream, 3, now=2.15)
-    stream.tick_tap(2.15)
+    stream.tick(2.15)
     assert (tap.indices, tap.ends) == ([0, 1, 4, 2, 3], [2.15])
 
 
@@ -74,9 +74,9 @@ def test_what_never_comes_is_not_waited_for_long() -> None:
     came(stream, 0, 2)
     stream.stop_tap(2.0)
     stream.stop_tap(2.2)
-    stream.tick_tap(2.0 + 0.9 * LINGER_S)
+    stream.tick(2.0 + 0.9 * LINGER_S)
     assert tap.ends == []
-    stream.tick_tap(2.0 + LINGER_S)
+    stream.tick(2.0 + LINGER_S)
     assert len(tap.ends) == 1
 
 
@@ -86,7 +86,7 @@ def test_the_end_of_the_track_ends_a_waiting_tap_at_once() -> None:
     came(stream, 0, 2)
     stream.stop_tap(2.0)
     stream.end_tap(2.1)
-    stream.tick_tap(3.0)
+    stream.tick(3.0)
     assert tap.ends == [2.1]
 
 

@@ -103,6 +103,24 @@ def test_losses_are_reported_as_not_received() -> None:
     assert decode(feedback(*arrivals))[1] == 30
 
 
+def test_what_was_lost_between_two_reports_is_in_the_second() -> None:
+    log = ArrivalLog()
+    log.arrivals += [(65_530 + n & 0xFFFF, 1.0 + n * 0.001) for n in range(10)]
+    assert decode(log.take_feedback(1, 2) or b"")[1] == 10
+    log.arrivals += [(65_570 + n & 0xFFFF, 1.05 + n * 0.001) for n in range(10)]
+    _, count, got = decode(log.take_feedback(1, 2) or b"")
+    assert (count, len(got)) == (40, 10)
+    assert min(got) == 65_570 & 0xFFFF
+
+
+def test_after_a_jump_of_the_numbers_the_report_begins_anew() -> None:
+    log = ArrivalLog()
+    log.arrivals.append((0, 1.0))
+    log.take_feedback(1, 2)
+    log.arrivals.append((30_000, 1.05))
+    assert decode(log.take_feedback(1, 2) or b"")[1] == 1
+
+
 def test_numbers_wrap_with_and_without_loss() -> None:
     check([((65530 + n) & 0xFFFF, 1.0 + n * 0.001) for n in range(20)])
     check([((65530 + n) & 0xFFFF, 1.0 + n * 0.001) for n in range(20) if n != 6])
