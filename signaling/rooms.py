@@ -11,10 +11,10 @@ from typing import Literal, Protocol
 
 import structlog
 
-from sfu.interfaces import TrackInfo
+from sfu.interfaces import TrackInfo, TransportName
 from signaling.clock import SessionClock
 from signaling.connection import CLOSE_GOING_AWAY, CLOSE_OK, CLOSE_REPLACED, Connection
-from signaling.media import MediaRoom
+from signaling.media import MediaPeer, MediaRoom
 from signaling.messages import (
     Message,
     ParticipantJoined,
@@ -108,8 +108,7 @@ class LiveRoom:
             older.send(ParticipantLeft(participant_id=participant.id, reason="replaced"))
             older.close(CLOSE_REPLACED, "replaced")
         participant.connection = connection
-        peer = participant.peer
-        resumed = resume and peer is not None and "failed" not in peer.connection_states.values()
+        resumed = resume and participant.peer is not None and _usable(participant.peer)
         if not resumed:
             self._end_peer(participant)
         view = participant.view()
@@ -210,3 +209,12 @@ class LiveRoom:
 
     def _later(self, call: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(self._grace_s, call)
+
+
+def _usable(peer: MediaPeer) -> bool:
+    """Its connections can still be gone on with; a page may close the one it publishes on, not the other."""
+    states = peer.connection_states
+    return states.get(TransportName.PUBLISH) != "failed" and states.get(TransportName.SUBSCRIBE) not in (
+        "failed",
+        "closed",
+    )
