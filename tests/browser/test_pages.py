@@ -265,6 +265,24 @@ async def test_a_reload_while_recording_comes_back_as_the_same_participant_and_l
     assert uploads[0]["verified_bytes"] >= before["uploads"][0]["captured_bytes"], "what was captured is there"
 
 
+async def test_what_was_muted_stays_muted_after_a_reload(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Muted")
+    host, guest = await open_page(rooms.browser), await open_page(rooms.browser)
+    await join(host, session["host_url"], "Ann")
+    await join(guest, session["guest_url"], "Bob")
+    await guest.page.keyboard.press("m")
+    await guest.page.keyboard.press("v")
+    tile = host.page.get_by_role("listitem", name="Bob")
+    await expect(tile).to_have_attribute("aria-label", "Bob, microphone muted, camera off")
+    await guest.page.reload()
+    await guest.until(IN_ROOM)
+    senders = "stemroom.room.peerConnection('publish').getSenders().map((s) => s.track.enabled)"
+    assert await guest.page.evaluate(senders) == [False, False]
+    await expect(tile).to_have_attribute("aria-label", "Bob, microphone muted, camera off")
+    await guest.page.keyboard.press("m")
+    await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
+
+
 async def test_a_lost_websocket_is_resumed_and_media_goes_on_meanwhile(studio: Studio, rooms: Rooms) -> None:
     session = await studio.create_session("Line lost")
     host = await open_page(rooms.browser)

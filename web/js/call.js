@@ -6,6 +6,7 @@
 
 import * as api from './api.js';
 import { Capture } from './capture.js';
+import { saveMutes } from './identity.js';
 import { LocalLevel } from './meter.js';
 import { Room } from './room.js';
 import { Controls } from './ui/controls.js';
@@ -50,6 +51,7 @@ export class Call {
     this.#devices = devices;
     this.#uploads = uploads;
     this.room = new Room(identity);
+    for (const kind of devices.muted) this.room.setMuted(kind, true);
     this.capture = new Capture(identity, this.room.clock, spool, uploads);
     this.#tiles = new Tiles(this.room, devices, () => this.#ownCapture(), () => this.#level.read());
     this.#controls = new Controls(
@@ -118,6 +120,7 @@ export class Call {
     const muted = !this.#devices.isMuted(kind);
     this.#devices.setMuted(kind, muted);
     this.room.setMuted(kind, muted);
+    saveMutes(this.#identity.session_id, this.#devices.muted);
     this.#showOwn();
     announce(kind === 'microphone' ? (muted ? 'Microphone muted' : 'Microphone on') : muted ? 'Camera off' : 'Camera on');
   }

@@ -95,6 +95,11 @@ export class Devices extends Emitter {
     return new Map(this.#tracks);
   }
 
+  /** All kinds that are muted, open or not. @returns {OwnKind[]} */
+  get muted() {
+    return [...this.#muted].filter(([, muted]) => muted).map(([kind]) => kind);
+  }
+
   /** @param {OwnKind} kind */
   isMuted(kind) {
     return this.#muted.get(kind) ?? false;

@@ -1,10 +1,11 @@
 /**
- * What this browser remembers: who it is in a session (this tab only), the host secret (this tab only), and harmless
- * preferences (this browser). Storage may be refused; then nothing is remembered and everything else works.
+ * What this browser remembers: who it is in a session and what it muted there (this tab only), the host secret (this
+ * tab only), and harmless preferences (this browser). Storage may be refused; then nothing is remembered and everything else works.
  */
 
 /** @typedef {import('./messages.js').Identity} Identity */
 /** @typedef {import('./devices.js').Choice} Choice */
+/** @typedef {import('./publisher.js').OwnKind} OwnKind */
 /** @typedef {Choice & {display_name: string}} Preferences */
 
 const PREFERENCES_KEY = 'stemroom.preferences';
@@ -14,6 +15,9 @@ const DEFAULTS = { display_name: '', camera: '', microphone: '', headphones: fal
 
 /** @param {string} sessionId */
 const identityKey = (sessionId) => `stemroom.identity.${sessionId}`;
+
+/** @param {string} sessionId */
+const mutesKey = (sessionId) => `stemroom.mutes.${sessionId}`;
 
 /** @param {string} sessionId */
 const hostKey = (sessionId) => `stemroom.host.${sessionId}`;
@@ -56,8 +60,20 @@ export function loadIdentity(sessionId) {
 /** @param {Identity} identity */
 export const saveIdentity = (identity) => write(tab, identityKey(identity.session_id), JSON.stringify(identity));
 
-/** @param {string} sessionId */
-export const forgetIdentity = (sessionId) => write(tab, identityKey(sessionId), null);
+/** Mutes belong to the identity: both outlive a reload, and both end with the call. @param {string} sessionId */
+export function forgetIdentity(sessionId) {
+  write(tab, identityKey(sessionId), null);
+  write(tab, mutesKey(sessionId), null);
+}
+
+/** What was muted before a reload. @param {string} sessionId @returns {OwnKind[]} */
+export function loadMutes(sessionId) {
+  const kept = (read(tab, mutesKey(sessionId)) ?? '').split(' ');
+  return /** @type {OwnKind[]} */ (['microphone', 'camera']).filter((kind) => kept.includes(kind));
+}
+
+/** @param {string} sessionId @param {OwnKind[]} muted */
+export const saveMutes = (sessionId, muted) => write(tab, mutesKey(sessionId), muted.join(' '));
 
 /**
  * The host secret from the URL's fragment, or as this tab saw it before; '' for guests.

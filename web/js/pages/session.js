@@ -3,7 +3,7 @@
 import * as api from '../api.js';
 import { Call } from '../call.js';
 import { Devices } from '../devices.js';
-import { filesLink, forgetIdentity, guestLink, hostLink, hostSecret, loadIdentity, loadPreferences, sessionIdOfPage } from '../identity.js';
+import { filesLink, forgetIdentity, guestLink, hostLink, hostSecret, loadIdentity, loadMutes, loadPreferences, sessionIdOfPage } from '../identity.js';
 import { Spool } from '../spool.js';
 import { DevicePicker } from '../ui/devicepicker.js';
 import { copyField } from '../ui/copyfield.js';
@@ -51,8 +51,13 @@ async function main() {
   document.title = `${session.title} – Stemroom`;
   const devices = new Devices(loadPreferences());
   const known = loadIdentity(sessionId);
-  if (known) await enter(known, devices, true);
-  else await joinAndEnter(session, devices);
+  if (known) {
+    // Before any device is opened: nobody is heard or seen against their will after a reload.
+    for (const kind of loadMutes(sessionId)) devices.setMuted(kind, true);
+    await enter(known, devices, true);
+  } else {
+    await joinAndEnter(session, devices);
+  }
 }
 
 /** @param {{recording: boolean, participants: number}} session @param {Devices} devices */
