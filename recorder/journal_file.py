@@ -7,6 +7,7 @@ holds a hole. Nothing here is called from the event loop, but `take_from.append`
 
 import fcntl
 import os
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class JournalFile:
         self.written_bytes = 0
         """Behind the header."""
         self.closed = False
+        self._opened_s = time.monotonic()
         self._header = header
         self._fd = -1
         self._pending = b""
@@ -59,6 +61,11 @@ class JournalFile:
     @property
     def born(self) -> bool:
         return self._fd >= 0
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when something of this file is not durable, monotonic seconds."""
+        return self.dirty_since if self.born else self._opened_s
 
     def bear(self) -> None:
         """Create, lock, head, sync, name. Raises OSError; may be called again."""

@@ -5,20 +5,36 @@ are dropped, counted, and marked in their journal. `accepted_bytes` is changed b
 `written_bytes` by the writer thread alone.
 """
 
+import time
+
 from recorder.journal import END_BYTES, PACKET_OVERHEAD_BYTES, encode_dropped, encode_report
 from recorder.journal_file import JournalFile
+
+DROPPED_ALARM_S = 10.0
+"""An alarm about dropped packets stays this long after the last one: longer than most look at it apart."""
 
 
 class SpoolLoad:
     """What waits for the thread, over all journals."""
 
-    __slots__ = ("accepted_bytes", "cap_bytes", "dropped_packets", "written_bytes")
+    __slots__ = ("accepted_bytes", "cap_bytes", "dropped_at_s", "dropped_packets", "written_bytes")
 
     def __init__(self, cap_bytes: int) -> None:
         self.cap_bytes = cap_bytes
         self.accepted_bytes = 0
         self.written_bytes = 0
         self.dropped_packets = 0
+        self.dropped_at_s = float("-inf")
+        """Monotonic time of the last drop."""
+
+    @property
+    def full(self) -> bool:
+        return self.accepted_bytes - self.written_bytes > self.cap_bytes
+
+    def alarm(self, now_s: float) -> str:
+        if self.full or now_s - self.dropped_at_s < DROPPED_ALARM_S:
+            return "the spool's disk does not keep up: packets are dropped"
+        return ""
 
 
 class TrackJournal:
@@ -45,6 +61,7 @@ class TrackJournal:
         if load.accepted_bytes - load.written_bytes > load.cap_bytes:
             self._dropped += 1
             load.dropped_packets += 1
+            load.dropped_at_s = time.monotonic()
             return
         if self._dropped:
             self._mark_dropped(arrival_s)

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 SYNC_AFTER_S = 0.5
 """Bytes of tracks are made durable when they are this old, oldest first; with the write interval and a sync this stays
 under the 1.5 s that a power failure may cost."""
+STALL_S = 3.0
+"""A pass over all journals that takes longer is an alarm: nothing has been durable for longer than is promised."""
 CLOSE_WAIT_S = 10.0
 """How long `close` waits for a disk that does not answer."""
 
@@ -100,8 +102,6 @@ class SpoolWriter:
 
     def __init__(self, folder: Path, settings: RecorderSettings) -> None:
         self.folder = folder
-        self.alarm = ""
-        """Why recordings are at risk now, for people; empty: they are not."""
         self._interval_s = settings.write_interval_s
         self._load = SpoolLoad(settings.queue_bytes)
         self._epochs = itertools.count(time.time_ns())
@@ -112,7 +112,19 @@ class SpoolWriter:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._errors = {"write_errors": 0, "sync_errors": 0}
-        self._oldest_since: float | None = None
+        self._problem = ""
+        """What failed in the last pass."""
+        self._pass_began_s: float | None = None
+        """While a pass runs; a pass that hangs is seen by this alone."""
+        self._alarm_logged = ""
+
+    @property
+    def alarm(self) -> str:
+        """Why recordings are at risk now, for people; empty: they are not. Does not wait for the thread."""
+        now_s, began_s = time.monotonic(), self._pass_began_s
+        if began_s is not None and now_s - began_s > STALL_S:
+            return "the spool's disk does not answer"
+        return self._problem or self._load.alarm(now_s)
 
     def start(self) -> None:
         """Raises OSError when the spool cannot be made. Touches the disk: call before the media loop runs."""
@@ -143,15 +155,19 @@ class SpoolWriter:
         return journal
 
     def counters(self) -> dict[str, float]:
-        oldest = self._oldest_since
         return {
             "bytes_written": self._load.written_bytes,
             "bytes_queued": self._load.accepted_bytes - self._load.written_bytes,
             "packets_dropped": self._load.dropped_packets,
             "journals_open": len(self._files) + len(self._new),
-            "oldest_unsynced_s": 0.0 if oldest is None else max(0.0, time.monotonic() - oldest),
+            "oldest_unsynced_s": self._oldest_s(time.monotonic()),
             **self._errors,
         }
+
+    def _oldest_s(self, now_s: float) -> float:
+        """Age of the oldest bytes that are not durable. What is queued is younger than the pass that runs."""
+        waiting = [self._pass_began_s, *(file.waiting_since for file in (*self._files, *self._new))]
+        return max((now_s - since for since in waiting if since is not None), default=0.0)
 
     def _track(self, file: JournalFile) -> TrackJournal:
         track = TrackJournal(file, self._load)
@@ -172,7 +188,10 @@ class SpoolWriter:
             began_s = time.monotonic()
             if stopping and give_up_s is None:
                 give_up_s = began_s + CLOSE_WAIT_S
+            self._pass_began_s = began_s
             self._pass(began_s, began_s + self._interval_s)
+            self._pass_began_s = None
+            self._log_alarm(time.monotonic() - began_s)
             if stopping and not self._files and not self._new:
                 return
             if give_up_s is not None and began_s > give_up_s:
@@ -183,7 +202,6 @@ class SpoolWriter:
 
     def _pass(self, now_s: float, sync_until_s: float) -> None:
         """Write everything queued, then sync what waits for it, and old bytes as far as time goes."""
-        dropped_before = self._load.dropped_packets
         alarm = ""
         new = self._new[: (count := len(self._new))]
         del self._new[:count]
@@ -203,13 +221,15 @@ class SpoolWriter:
             if wanted and file.born and time.monotonic() < sync_until_s:
                 alarm = self._sync(file) or alarm
         self._files = [file for file in self._files if not file.closed]
-        dirty = [file.dirty_since for file in self._files if file.dirty_since is not None]
-        self._oldest_since = min(dirty, default=None)
-        if not alarm and self._load.accepted_bytes - self._load.written_bytes > self._load.cap_bytes:
-            alarm = "the spool's disk does not keep up: packets are dropped"
-        if alarm != self.alarm:
-            self.alarm = alarm
-            log.warning("spool_alarm", alarm=alarm, dropped=self._load.dropped_packets - dropped_before)
+        self._problem = alarm
+
+    def _log_alarm(self, took_s: float) -> None:
+        if took_s > STALL_S:
+            log.warning("spool_stalled", seconds=round(took_s, 1))
+        alarm = self.alarm
+        if alarm != self._alarm_logged:
+            self._alarm_logged = alarm
+            log.warning("spool_alarm", alarm=alarm, packets_dropped=self._load.dropped_packets)
 
     def _write(self, file: JournalFile, now_s: float) -> str:
         before = file.written_bytes

@@ -3,12 +3,15 @@
 import errno
 import itertools
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from recorder import journal_file
+from recorder import journal_file, tap
+from recorder import writer as writer_module
 from recorder.events import RecordingStarted, RecordingStopped, TakeOpened
 from recorder.journal import (
     PACKET_OVERHEAD_BYTES,
@@ -220,6 +223,56 @@ def test_a_disk_that_takes_nothing_raises_the_alarm_and_its_return_ends_it(
     durable.result(PATIENCE_S)
     wait_until_written(writer)
     assert writer.alarm == ""
+
+
+def test_a_disk_that_hangs_raises_the_alarm_while_it_hangs(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, answers = threading.Event(), threading.Event()
+    real = os.fdatasync
+
+    def hang(fd: int) -> None:
+        hanging.set()
+        answers.wait(PATIENCE_S)
+        real(fd)
+
+    monkeypatch.setattr(writer_module, "STALL_S", 0.05)
+    monkeypatch.setattr(journal_file.os, "fdatasync", hang)
+    durable = begin(writer).event(RecordingStopped(stopped_ns=1))
+    assert hanging.wait(PATIENCE_S)
+    until(lambda: "does not answer" in writer.alarm)
+    assert writer.counters()["oldest_unsynced_s"] > 0.05
+    answers.set()
+    durable.result(PATIENCE_S)
+    until(lambda: writer.alarm == "")
+    until(lambda: writer.counters()["oldest_unsynced_s"] < 0.05)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Looks again and again: nothing tells of an alarm but the alarm."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.005)
+
+
+def test_dropped_packets_are_an_alarm_at_once_and_for_a_while_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread is not running: a disk that hangs. Then it catches up."""
+    writer = SpoolWriter(tmp_path / "spool", RecorderSettings(write_interval_s=0.01, queue_bytes=50))
+    track = begin(writer).open_track(track_header("vp8"))
+    for number in range(2):
+        assert writer.alarm == ""
+        track.packet(number, number, 0, False, bytes(10))
+    track.packet(2, 2, 0, False, bytes(10))
+    assert "packets are dropped" in writer.alarm
+    writer.start()
+    wait_until_written(writer)
+    assert "packets are dropped" in writer.alarm
+    monkeypatch.setattr(tap, "DROPPED_ALARM_S", 0.0)
+    assert writer.alarm == ""
+    writer.close()
 
 
 def test_what_a_crash_leaves_between_creating_and_naming_is_no_journal(writer: SpoolWriter) -> None:
