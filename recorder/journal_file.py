@@ -5,6 +5,7 @@ knows that its writer is gone. A write that fails part-way goes on behind the la
 holds a hole. Nothing here is called from the event loop, but `take_from.append`.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -23,7 +24,12 @@ def make_folder(folder: Path) -> None:
     """Make a folder for our eyes only, and its name durable."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_folder(folder.parent)
+        try:
+            sync_folder(folder.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -53,6 +59,8 @@ class JournalFile:
         self._opened_s = time.monotonic()
         self._header = header
         self._fd = -1
+        self._named_fd = -1
+        """Of a journal that has its name, but not durably."""
         self._pending = b""
         self._packets = 0
         self._end_taken = False
@@ -68,7 +76,16 @@ class JournalFile:
         return self.dirty_since if self.born else self._opened_s
 
     def bear(self) -> None:
-        """Create, lock, head, sync, name. Raises OSError; may be called again."""
+        """Create, lock, head, sync, name, sync the name. Raises OSError; may be called again, and goes on from there.
+
+        A name that was given stays: a reader may have opened the file already.
+        """
+        if self._named_fd < 0:
+            self._named_fd = self._create()
+        sync_folder(self.path.parent)
+        self._fd, self._named_fd = self._named_fd, -1
+
+    def _create(self) -> int:
         make_folder(self.path.parent)
         unborn = self.path.with_suffix(UNBORN_SUFFIX)
         fd = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -81,11 +98,10 @@ class JournalFile:
             if self.path.exists():
                 raise FileExistsError(17, "journal exists", str(self.path))
             os.rename(unborn, self.path)
-            sync_folder(self.path.parent)
         except BaseException:
             os.close(fd)
             raise
-        self._fd = fd
+        return fd
 
     def write(self, now_s: float) -> None:
         """Encode and write all that is queued. Raises OSError; what is left is kept for the next call."""

@@ -275,6 +275,30 @@ def test_dropped_packets_are_an_alarm_at_once_and_for_a_while_after_the_last(
     writer.close()
 
 
+def test_a_journal_whose_name_could_not_be_made_durable_is_born_by_a_later_attempt(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = journal_file.sync_folder
+    failed: list[Path] = []
+
+    def fail_twice_each(folder: Path) -> None:
+        if failed.count(folder) < 2:
+            failed.append(folder)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(folder)
+
+    monkeypatch.setattr(journal_file, "sync_folder", fail_twice_each)
+    event = RecordingStopped(stopped_ns=1)
+    begin(writer).event(event).result(PATIENCE_S)
+    assert failed.count(writer.folder / RECORDING) == failed.count(writer.folder) == 2
+    assert journals(writer)["events"][1:] == [event]
+    (path,) = (writer.folder / RECORDING).iterdir()
+    reader = JournalReader(path)
+    assert len(reader.read()) == 2
+    assert reader.state is JournalState.GROWING, "it is held"
+    reader.close()
+
+
 def test_what_a_crash_leaves_between_creating_and_naming_is_no_journal(writer: SpoolWriter) -> None:
     journal = begin(writer)
     journal.event(RecordingStopped(stopped_ns=1)).result(PATIENCE_S)
