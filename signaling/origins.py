@@ -62,7 +62,10 @@ class Origins:
         own = {self.host(request).lower()}
         if self._public is not None:
             own.add(self._public.netloc.lower())
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            raise Problem("foreign_origin") from None
         if parts.scheme not in ("http", "https") or parts.netloc.lower() not in own:
             raise Problem("foreign_origin")
 

@@ -23,7 +23,8 @@ def configure(level: str) -> None:
     ]
     look: list[Any]
     if sys.stderr.isatty():
-        look = [structlog.dev.ConsoleRenderer()]
+        # Its own default shows the values of local variables, and so tokens.
+        look = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         look = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

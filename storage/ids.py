@@ -19,5 +19,8 @@ def new_secret() -> str:
 
 
 def hash_secret(secret: str) -> str:
-    """SHA-256 in hex; enough for secrets of full entropy (no password is ever hashed with it)."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """SHA-256 in hex; enough for secrets of full entropy (no password is ever hashed with it).
+
+    Takes any text a stranger may send, lone surrogates too.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -191,3 +191,16 @@ async def test_behind_a_public_url_links_and_sockets_use_it(tmp_path: Path) -> N
         assert session["guest_url"].startswith("https://studio.example/session/ses_")
         joined = await control.join(session)
         assert joined["ws_url"].startswith("wss://studio.example/ws/ses_")
+
+
+@pytest.mark.parametrize("token", [b"\xff\xfe", "ä".encode(), b"a b"])
+async def test_a_token_of_odd_bytes_is_no_token(control: Control, token: bytes) -> None:
+    """Sent raw: no client of ours can be made to."""
+    session = await control.create()
+    host, port = control.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    path = f"/api/v1/sessions/{session['session_id']}/recordings"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer ".encode() + token + b"\r\n\r\n")
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()

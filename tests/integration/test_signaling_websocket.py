@@ -66,7 +66,14 @@ async def test_without_hello_in_time_the_connection_is_closed(quick: Control) ->
     assert page.seen[-1]["id"] == "unauthorized"
 
 
-@pytest.mark.parametrize("first", ['{"type":"heartbeat"}', "nonsense", '{"type":"hello","token":"guessed"}'])
+@pytest.mark.parametrize(
+    "first",
+    [
+        '{"type":"heartbeat"}',
+        "nonsense",
+        *(f'{{"type":"hello","token":"{token}"}}' for token in ("guessed", "\u00e4", "\\ud800")),
+    ],
+)
 async def test_a_first_message_that_is_no_valid_hello_closes_the_connection(control: Control, first: str) -> None:
     page = await control.open_page(await control.join(await control.create()))
     await page.socket.send_str(first)

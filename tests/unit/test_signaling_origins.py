@@ -60,7 +60,9 @@ def test_hosts_are_taken_as_they_are(host: str) -> None:
     assert Origins(HttpSettings()).host(request({"Host": host})) == host
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:8080.evil.example", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:8080.evil.example", "file://", "http://["]
+)
 def test_pages_of_other_sites_are_refused(origin: str) -> None:
     with pytest.raises(Problem) as refusal:
         Origins(HttpSettings()).require_own(request({"Host": "localhost:8080", "Origin": origin}))

@@ -96,3 +96,8 @@ def test_ids_and_secrets_differ_every_time_and_fit_in_urls() -> None:
     assert all(ID_PATTERN.match(id) and check_key(id) for id in ids)
     assert all(len(secret) == 22 and check_key(secret) for secret in secrets)
     assert len({hash_secret(secret) for secret in secrets}) == 1000
+
+
+@pytest.mark.parametrize("secret", ["", "ä", "\ud800", "a\udcff", "\U0001f600"])
+def test_any_text_has_a_hash(secret: str) -> None:
+    assert len(hash_secret(secret)) == 64
