@@ -283,6 +283,51 @@ async def test_what_was_muted_stays_muted_after_a_reload(studio: Studio, rooms: 
     await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
 
 
+BREAK_RECORDERS = """{
+  const Native = window.MediaRecorder;
+  window.recorders = [];
+  window.broken = 0;
+  window.MediaRecorder = class extends Native {
+    constructor(...args) {
+      super(...args);
+      if (window.broken > 0) throw new Error(`broken ${window.broken--}`);
+      window.recorders.push(this);
+    }
+  };
+}"""
+"""Keeps the page's MediaRecorders in reach; the next `broken` ones cannot be made."""
+
+
+async def test_a_local_copy_that_broke_off_is_begun_anew(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Broken off")
+    host = await open_page(rooms.browser)
+    await host.page.add_init_script(BREAK_RECORDERS)
+    await join(host, session["host_url"], "Bro")
+    await host.page.get_by_role("button", name="Start recording").click()
+    await host.until(CAPTURED, 1000)
+    await host.page.evaluate("() => { broken = 1; recorders[0].stop(); }")
+    await host.until("() => stemroom.state.capture === 'retrying'")
+    await expect(host.page.locator("#transfer-title")).to_have_text("Your local copy is not being recorded")
+    await host.until("() => recorders.length === 2 && stemroom.state.capture === 'running'")
+    await host.page.get_by_role("button", name="Stop recording").click()
+    await host.until(SAFE)
+    assert await host.page.evaluate("stemroom.state.uploads.map((u) => u.state)") == ["done", "done"]
+
+
+async def test_a_local_copy_that_cannot_be_made_is_said_to_have_failed(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("No copy")
+    host = await open_page(rooms.browser)
+    await host.page.add_init_script(BREAK_RECORDERS)
+    await join(host, session["host_url"], "Non")
+    await host.page.evaluate("() => { broken = 100; }")
+    await host.page.get_by_role("button", name="Start recording").click()
+    await expect(host.page.get_by_role("button", name="Stop recording")).to_be_visible()
+    await host.until("() => stemroom.state.capture === 'failed'")
+    await expect(host.page.get_by_role("alert").filter(has_text="reload this page")).to_be_visible()
+    await expect(host.page.locator("#recording-pill")).to_be_visible()
+    await expect(host.page.locator(".tile-copy")).to_have_text("copy failed")
+
+
 async def test_a_lost_websocket_is_resumed_and_media_goes_on_meanwhile(studio: Studio, rooms: Rooms) -> None:
     session = await studio.create_session("Line lost")
     host = await open_page(rooms.browser)

@@ -99,6 +99,7 @@ export class Call {
       announce(`${participant.display_name} ${reason === 'lost' ? 'lost the connection' : 'left'}`),
     );
     room.on('error', ({ id, detail }) => console.warn('refused by the studio', id, detail));
+    this.capture.on('running', () => this.#sendStatus());
     this.capture.on('problem', (problem) => toast(problem, { kind: 'error' }));
   }
 
@@ -164,6 +165,14 @@ export class Call {
   /** @param {import('./messages.js').RecordingView | null} recording */
   #recordingChanged(recording) {
     const running = recording?.state === 'recording';
+    if (running !== this.#wasRecording) announce(running ? 'Recording started' : 'Recording stopped');
+    if (this.#wasRecording && recording === null) {
+      // Nobody pressed stop: the studio restarted, or everybody was away for longer than it waits.
+      toast('The recording ended because the studio lost this session for a while. What was recorded is kept. The host can start another.', { kind: 'error' });
+    }
+    this.#wasRecording = running;
+    // Whatever becomes of the local copy, that one is recorded is said.
+    this.#showRecording();
     if (running) {
       this.#recordingId = recording.recording_id;
       this.capture.start(recording.recording_id);
@@ -171,13 +180,6 @@ export class Call {
     } else {
       void this.capture.stop();
     }
-    if (running !== this.#wasRecording) announce(running ? 'Recording started' : 'Recording stopped');
-    if (this.#wasRecording && recording === null) {
-      // Nobody pressed stop: the studio restarted, or everybody was away for longer than it waits.
-      toast('The recording ended because the studio lost this session for a while. What was recorded is kept. The host can start another.', { kind: 'error' });
-    }
-    this.#wasRecording = running;
-    this.#showRecording();
   }
 
   #showRecording() {
@@ -194,7 +196,7 @@ export class Call {
   }
 
   #ownCapture() {
-    return this.#recordingId ? this.#uploads.view(this.#recordingId) : null;
+    return this.#recordingId ? this.#uploads.view(this.#recordingId, this.capture.progress) : null;
   }
 
   #sendStatus() {

@@ -2,34 +2,43 @@
  * The local copy: MediaRecorder over this participant's own tracks while the room is recorded, into the spool.
  *
  * One capture is one uninterrupted set of tracks; when a device changes, a new one begins on the same session clock.
+ * One that ends though nobody stopped it is begun anew a few times; then it has failed, and `progress` says so.
  * Muting never interrupts it: muted tracks are recorded as silence or black. The start time is the session clock at
  * the call of `start()`, where MediaRecorder takes its first sample (2-3 ms later, FACTS.md).
  */
 
+import { CaptureFiles } from './capture-files.js';
 import { Emitter } from './emitter.js';
 import { Spool } from './spool.js';
 
 /** @typedef {import('./publisher.js').OwnKind} OwnKind */
 /** @typedef {import('./messages.js').CaptureProfile} CaptureProfile */
-/** @typedef {import('./upload.js').Upload} Upload */
 
 const TIMESLICE_MS = 1000;
-
-/** Longest wait for a good clock; the capture itself runs meanwhile. */
-const CLOCK_WAIT_MS = 3000;
 
 /** In order of preference. WebM only: MP4 yields nothing before its first key frame. */
 const VIDEO_TYPES = ['video/webm;codecs=vp8,opus', 'video/webm;codecs=vp9,opus', 'video/webm'];
 const AUDIO_TYPES = ['audio/webm;codecs=opus', 'audio/webm'];
 
-/** @typedef {{recorder: MediaRecorder, finished: Promise<void>}} Running */
+/** Waits before a capture that broke off is begun anew; after the last one it has failed. */
+const RETRY_MS = [1000, 2000, 5000];
+
+/** A capture that ran for so long was a good one: the next failure is the first again. */
+const GOOD_AFTER_MS = 60_000;
+
+const INSTEAD = 'The server still records you. To try again, reload this page.';
+
+/** @typedef {{recorder: MediaRecorder, startedMs: number, finished: Promise<void>, told: boolean}} Running */
+
+/**
+ * `off`: nothing is recorded. `idle`: the room is recorded, and there is no open device. `retrying`: it broke off and
+ * is begun anew soon. `failed`: the room is recorded and this page gave up.
+ * @typedef {'off' | 'idle' | 'running' | 'retrying' | 'failed'} CaptureProgress
+ */
 
 /** @extends {Emitter<{problem: string, running: boolean}>} */
 export class Capture extends Emitter {
-  #identity;
-  #clock;
-  #spool;
-  #uploads;
+  #files;
   /** @type {CaptureProfile | null} */
   #profile = null;
   /** @type {string | null} */
@@ -38,6 +47,12 @@ export class Capture extends Emitter {
   #tracks = new Map();
   /** @type {Running | null} */
   #running = null;
+  /** @type {CaptureProgress} */
+  #progress = 'off';
+  #problem = '';
+  #failures = 0;
+  /** @type {number | undefined} */
+  #retryTimer;
 
   /**
    * @param {import('./messages.js').Identity} identity
@@ -47,14 +62,20 @@ export class Capture extends Emitter {
    */
   constructor(identity, clock, spool, uploads) {
     super();
-    this.#identity = identity;
-    this.#clock = clock;
-    this.#spool = spool;
-    this.#uploads = uploads;
+    this.#files = new CaptureFiles(identity, clock, spool, uploads);
   }
 
   get running() {
     return this.#running !== null;
+  }
+
+  get progress() {
+    return this.#progress;
+  }
+
+  /** Why it failed and what to do; '' unless `progress` is `failed`. */
+  get problem() {
+    return this.#problem;
   }
 
   get recordingId() {
@@ -76,17 +97,14 @@ export class Capture extends Emitter {
    */
   setTracks(tracks) {
     this.#tracks = new Map(tracks);
-    if (!this.#recordingId) return;
-    this.#stopRecorder();
-    this.#startRecorder(this.#recordingId);
+    if (this.#recordingId) this.#beginAnew();
   }
 
-  /** @param {string} recordingId */
+  /** Never throws: what goes wrong is a problem and a `progress`. @param {string} recordingId */
   start(recordingId) {
     if (this.#recordingId === recordingId) return;
-    this.stop();
     this.#recordingId = recordingId;
-    this.#startRecorder(recordingId);
+    this.#beginAnew();
   }
 
   /** @returns {Promise<void>} when everything captured is on disk */
@@ -94,101 +112,107 @@ export class Capture extends Emitter {
     this.#recordingId = null;
     const finished = this.#running?.finished ?? Promise.resolve();
     this.#stopRecorder();
+    this.#become('off');
     return finished;
   }
 
-  #stopRecorder() {
-    const running = this.#running;
-    this.#running = null;
-    if (running && running.recorder.state !== 'inactive') running.recorder.stop();
-    this.emit('running', false);
+  #beginAnew() {
+    this.#stopRecorder();
+    this.#failures = 0;
+    this.#begin();
   }
 
-  /** @param {string} recordingId */
-  #startRecorder(recordingId) {
+  #stopRecorder() {
+    clearTimeout(this.#retryTimer);
+    const running = this.#running;
+    this.#running = null;
+    if (running) halt(running.recorder);
+  }
+
+  #begin() {
+    const recordingId = this.#recordingId;
     const tracks = [...this.#tracks.values()].filter((track) => track.readyState === 'live');
-    if (tracks.length === 0 || !this.#profile) return;
+    if (!recordingId || tracks.length === 0 || !this.#profile) {
+      this.#become(recordingId ? 'idle' : 'off');
+      return;
+    }
     if (!Spool.available) {
-      this.emit('problem', 'This browser window cannot keep a local copy (a private window, or no https). The server still records you.');
+      this.#become('failed', 'This browser window cannot keep a local copy (a private window, or no https). The server still records you.');
       return;
     }
-    const camera = tracks.some((track) => track.kind === 'video');
-    const recorder = openRecorder(new MediaStream(tracks), camera, this.#profile);
-    if (!recorder) {
-      this.emit('problem', 'This browser cannot record a local copy. The server still records you.');
-      return;
+    try {
+      const camera = tracks.some((track) => track.kind === 'video');
+      const recorder = openRecorder(new MediaStream(tracks), camera, this.#profile);
+      if (recorder) this.#startRecorder(recorder, recordingId, camera, this.#profile);
+      else this.#become('failed', 'This browser cannot record a local copy. The server still records you.');
+    } catch (error) {
+      this.#brokeOff(error);
     }
+  }
+
+  /**
+   * @param {MediaRecorder} recorder
+   * @param {string} recordingId
+   * @param {boolean} camera
+   * @param {CaptureProfile} profile
+   */
+  #startRecorder(recorder, recordingId, camera, profile) {
     /** @type {BlobEvent[]} */
     const early = [];
     recorder.ondataavailable = (event) => early.push(event);
     const startedMs = performance.now();
     recorder.start(TIMESLICE_MS);
-    const finished = this.#record(recorder, recordingId, camera, startedMs, early).catch((error) => {
-      if (recorder.state !== 'inactive') recorder.stop();
-      this.emit('problem', captureProblem(error));
-    });
-    this.#running = { recorder, finished };
-    this.emit('running', true);
-  }
-
-  /**
-   * From the first blob to the end of the capture.
-   * @param {MediaRecorder} recorder
-   * @param {string} recordingId
-   * @param {boolean} camera
-   * @param {number} startedMs
-   * @param {BlobEvent[]} early blobs that came while the files were made
-   */
-  async #record(recorder, recordingId, camera, startedMs, early) {
-    const profile = /** @type {CaptureProfile} */ (this.#profile);
-    const stopped = new Promise((resolve) => (recorder.onstop = resolve));
+    /** @type {Running} */
+    const running = { recorder, startedMs, finished: Promise.resolve(), told: false };
+    this.#running = running;
     recorder.onerror = (event) => {
-      console.warn('MediaRecorder stopped', event);
-      this.emit('problem', 'The local copy was interrupted. The server still records you.');
+      this.#ended(running, 'error' in event ? event.error : event);
+      halt(recorder);
     };
-    await Promise.race([this.#clock.settled(), new Promise((resolve) => setTimeout(resolve, CLOCK_WAIT_MS))]);
-    const upload = await this.#uploads.begin({
-      capture_id: newCaptureId(),
-      session_id: this.#identity.session_id,
-      recording_id: recordingId,
-      participant_id: this.#identity.participant_id,
-      token: this.#identity.token,
-      kind: camera ? 'camera' : 'microphone',
-      content_type: recorder.mimeType.split(';')[0] ?? 'video/webm',
-      start_ms: Math.max(0, this.#clock.at(startedMs) ?? 0),
-      bound_ms: Math.min(this.#clock.boundMs, 60_000),
-      chunk_ms: profile.chunk_ms,
-      chunk_bytes: profile.chunk_bytes,
+    const stopped = new Promise((/** @type {(value: void) => void} */ resolve) => {
+      recorder.onstop = () => {
+        resolve();
+        this.#ended(running, 'the recorder stopped');
+      };
     });
-    /** @type {Promise<void>} */
-    let writing = Promise.resolve();
-    /** @type {unknown} */
-    let failure = null;
-    const write = (/** @type {BlobEvent} */ event) => {
-      const endMs = event.timeStamp - startedMs;
-      writing = writing
-        .then(() => (failure ? undefined : this.#append(upload, event.data, endMs)))
-        .catch((error) => {
-          failure = error;
-          if (recorder.state !== 'inactive') recorder.stop();
-        });
-    };
-    recorder.ondataavailable = write;
-    for (const event of early) write(event);
-    if (recorder.state !== 'inactive') await stopped;
-    await writing;
-    upload.changed(await this.#spool.end(upload.meta.capture_id));
-    if (failure) throw failure;
+    const kind = camera ? 'camera' : 'microphone';
+    running.finished = this.#files.write({ recorder, recordingId, kind, startedMs, early, stopped }, profile).catch((error) => {
+      // What was asked to stop and could not be written to its end is told, but not begun anew.
+      if (this.#running === running) this.#ended(running, error);
+      else if (!running.told) this.emit('problem', captureProblem(error));
+      halt(recorder);
+    });
+    this.#become('running');
   }
 
-  /**
-   * @param {Upload} upload
-   * @param {Blob} blob
-   * @param {number} endMs
-   */
-  async #append(upload, blob, endMs) {
-    if (blob.size === 0) return;
-    upload.changed(await this.#spool.append(upload.meta.capture_id, await blob.arrayBuffer(), Math.max(0, endMs)));
+  /** A capture that nobody stopped has ended. @param {Running} running @param {unknown} cause */
+  #ended(running, cause) {
+    if (this.#running !== running) return;
+    this.#running = null;
+    running.told = true;
+    if (performance.now() - running.startedMs > GOOD_AFTER_MS) this.#failures = 0;
+    this.#brokeOff(cause);
+  }
+
+  /** @param {unknown} cause */
+  #brokeOff(cause) {
+    console.warn('the local copy broke off', cause);
+    const wait = RETRY_MS[this.#failures++];
+    if (wait === undefined) {
+      this.#become('failed', captureProblem(cause));
+      return;
+    }
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#begin(), wait);
+    this.#become('retrying');
+  }
+
+  /** @param {CaptureProgress} progress @param {string} [problem] */
+  #become(progress, problem = '') {
+    this.#progress = progress;
+    this.#problem = problem;
+    if (problem) this.emit('problem', problem);
+    this.emit('running', this.running);
   }
 }
 
@@ -208,16 +232,15 @@ function openRecorder(stream, camera, profile) {
   });
 }
 
-/** Names the capture on this disk; 80 random bits. */
-function newCaptureId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** @param {MediaRecorder} recorder */
+function halt(recorder) {
+  if (recorder.state !== 'inactive') recorder.stop();
 }
 
 /** @param {unknown} error */
 function captureProblem(error) {
   if (error instanceof DOMException && error.name === 'QuotaExceededError') {
-    return 'The disk is full: the local copy stops here, what exists is kept. Free some space; the server still records you.';
+    return 'The disk is full: your local copy stops here, what exists is kept. Free some space, then reload this page to go on. The server still records you.';
   }
-  console.warn('local copy failed', error);
-  return 'The local copy could not be written. The server still records you.';
+  return `Your local copy stops here, what exists is kept. ${INSTEAD}`;
 }

@@ -102,6 +102,13 @@ export class Upload extends Emitter {
     this.emit('progress', this);
   }
 
+  /** The capture ended and its disk cannot say so: what was noted counts. */
+  cut() {
+    const last = this.#capture.chunks.at(-1);
+    const closed = last && !last.closed ? [/** @type {const} */ ({ t: 'closed', index: last.index })] : [];
+    this.changed([...closed, { t: 'ended', chunks: this.#capture.chunks.length }]);
+  }
+
   /** Try at once: the network is back. */
   nudge() {
     this.#wake?.();

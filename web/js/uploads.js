@@ -11,6 +11,9 @@ import { Upload, lockName } from './upload.js';
 
 /** @typedef {import('./messages.js').CaptureView} CaptureView */
 
+/** @type {CaptureView} */
+const NOTHING_CAPTURED = { captured_bytes: 0, verified_bytes: 0, captured_ms: 0, safe_ms: 0, state: 'failed' };
+
 /** @extends {Emitter<{progress: Uploads}>} */
 export class Uploads extends Emitter {
   #spool;
@@ -69,29 +72,24 @@ export class Uploads extends Emitter {
   /**
    * Figures of this participant's captures of one recording, as one. Null: there are none.
    * @param {string} recordingId
+   * @param {import('./capture.js').CaptureProgress} [progress] of the capture, if it is the recording that runs:
+   *   while it does, `done` is never said
    * @returns {CaptureView | null}
    */
-  view(recordingId) {
+  view(recordingId, progress = 'off') {
     const mine = this.#uploads
       .filter((upload) => upload.meta.recording_id === recordingId)
       .sort((a, b) => a.meta.start_ms - b.meta.start_ms);
     const first = mine[0];
-    if (!first) return null;
+    if (!first) return progress === 'failed' ? NOTHING_CAPTURED : null;
     const since = (/** @type {Upload} */ upload) => upload.meta.start_ms - first.meta.start_ms;
     const behind = mine.find((upload) => upload.safeMs < upload.capturedMs || upload.state === 'capturing') ?? mine.at(-1);
-    const states = mine.map((upload) => upload.state);
     return {
       captured_bytes: mine.reduce((sum, upload) => sum + upload.capturedBytes, 0),
       verified_bytes: mine.reduce((sum, upload) => sum + upload.verifiedBytes, 0),
       captured_ms: Math.max(...mine.map((upload) => since(upload) + upload.capturedMs), 0),
       safe_ms: behind ? Math.max(0, since(behind) + behind.safeMs) : 0,
-      state: states.includes('capturing')
-        ? 'recording'
-        : states.includes('failed')
-          ? 'failed'
-          : states.every((state) => state === 'done')
-            ? 'done'
-            : 'uploading',
+      state: viewState(mine.map((upload) => upload.state), progress),
     };
   }
 
@@ -109,4 +107,16 @@ export class Uploads extends Emitter {
     this.emit('progress', this);
     await upload.run();
   }
+}
+
+/**
+ * @param {import('./upload.js').UploadState[]} states
+ * @param {import('./capture.js').CaptureProgress} progress
+ * @returns {CaptureView['state']}
+ */
+function viewState(states, progress) {
+  if (progress === 'failed') return 'failed';
+  if (progress === 'running' || progress === 'retrying' || states.includes('capturing')) return 'recording';
+  if (states.includes('failed')) return 'failed';
+  return progress === 'off' && states.every((state) => state === 'done') ? 'done' : 'uploading';
 }

@@ -58,7 +58,7 @@ byId('create-another', HTMLButtonElement).addEventListener('click', () => {
 
 if (Spool.available) {
   const uploads = new Uploads(new Spool());
-  new TransferPanel(uploads, () => false, () => false);
+  new TransferPanel(uploads, () => null, () => false);
   void uploads.recover();
   addEventListener('beforeunload', (event) => {
     if (!uploads.safe) event.preventDefault();

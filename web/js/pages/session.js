@@ -40,7 +40,7 @@ const ENDS = {
 
 async function main() {
   fillIcons();
-  new TransferPanel(uploads, () => call?.capture.running ?? false, () => phase === 'room');
+  new TransferPanel(uploads, () => call?.capture ?? null, () => phase === 'room');
   if (Spool.available) void uploads.recover();
   addEventListener('beforeunload', (event) => {
     if (!uploads.safe || call?.capture.running) event.preventDefault();
@@ -154,7 +154,8 @@ Object.defineProperty(window, 'stemroom', {
           start_ms: upload.meta.start_ms,
           problem: upload.problem,
         })),
-        safe: uploads.safe && !(call?.capture.running ?? false),
+        safe: uploads.safe && !['running', 'retrying'].includes(call?.capture.progress ?? 'off'),
+        capture: call?.capture.progress ?? 'off',
       };
     },
     /** All entries of RTCPeerConnection.getStats as plain objects; `transport`: publish or subscribe. */

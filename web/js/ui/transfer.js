@@ -21,7 +21,7 @@ const SHOWN_FAILURES = 2;
 
 export class TransferPanel {
   #uploads;
-  #isCapturing;
+  #capture;
   #isInRoom;
   #panel = byId('transfer', HTMLElement);
   #title = byId('transfer-title', HTMLElement);
@@ -35,35 +35,37 @@ export class TransferPanel {
 
   /**
    * @param {Uploads} uploads
-   * @param {() => boolean} isCapturing
+   * @param {() => import('../capture.js').Capture | null} capture of the call, null without one
    * @param {() => boolean} isInRoom
    */
-  constructor(uploads, isCapturing, isInRoom) {
+  constructor(uploads, capture, isInRoom) {
     this.#isInRoom = isInRoom;
     this.#uploads = uploads;
-    this.#isCapturing = isCapturing;
+    this.#capture = capture;
     setInterval(() => this.#refresh(), REFRESH_MS);
     uploads.on('progress', () => this.#showFailed());
   }
 
   #refresh() {
     const { all, safe } = this.#uploads;
-    const capturing = this.#isCapturing();
-    this.#panel.hidden = all.length === 0 && !capturing;
+    const progress = this.#capture()?.progress ?? 'off';
+    const alone = progress === 'off' || progress === 'idle';
+    this.#panel.hidden = all.length === 0 && alone;
     if (this.#panel.hidden) return;
     const captured = all.reduce((sum, upload) => sum + upload.capturedBytes, 0);
     const sent = all.reduce((sum, upload) => sum + upload.sentBytes, 0);
     this.#measure(sent);
     const failed = all.some((upload) => upload.state === 'failed');
     const busy = all.some((upload) => upload.state === 'capturing' || upload.state === 'uploading');
-    this.#setPhase(capturing ? 'recording' : busy ? 'uploading' : failed ? 'failed' : safe ? 'done' : 'uploading');
+    const rest = busy ? 'uploading' : failed ? 'failed' : !safe ? 'uploading' : progress === 'idle' ? 'idle' : 'done';
+    this.#setPhase(progress === 'running' ? 'recording' : progress === 'retrying' || progress === 'failed' ? 'broken' : rest);
     this.#bar.max = Math.max(captured, 1);
     this.#bar.value = sent;
-    this.#bar.hidden = this.#phase === 'failed';
+    this.#bar.hidden = ['failed', 'broken', 'idle'].includes(this.#phase);
     setText(this.#detail, this.#describe(captured, sent));
   }
 
-  /** @param {'recording' | 'uploading' | 'failed' | 'done'} phase */
+  /** @param {'recording' | 'broken' | 'idle' | 'uploading' | 'failed' | 'done'} phase */
   #setPhase(phase) {
     const done = this.#isInRoom() ? 'Everything is safe. You can leave.' : 'Everything is safe. You can close this page.';
     if (phase === 'done') setText(this.#title, done);
@@ -73,12 +75,14 @@ export class TransferPanel {
     this.#panel.dataset['phase'] = phase;
     const words = {
       recording: 'Your local copy is being recorded',
+      broken: 'Your local copy is not being recorded',
+      idle: 'Your local copy waits for a camera or microphone',
       uploading: 'Uploading your local copy – keep this page open',
       failed: 'Part of your local copy could not be uploaded',
       done,
     };
     setText(this.#title, words[phase]);
-    setIcon(this.#icon, { recording: 'record', uploading: 'upload', failed: 'warning', done: 'shield' }[phase]);
+    setIcon(this.#icon, { recording: 'record', broken: 'warning', idle: 'warning', uploading: 'upload', failed: 'warning', done: 'shield' }[phase]);
     if (before || phase !== 'done') announce(words[phase]);
   }
 
@@ -94,6 +98,10 @@ export class TransferPanel {
           ? `Safe up to ${safe}. The studio does not answer: the rest is kept on this computer and sent later.`
           : `Safe up to ${safe} · ${byteSize(sent)} of ${byteSize(captured)} sent`;
       }
+      case 'broken':
+        return this.#capture()?.problem || 'It broke off. Trying again…';
+      case 'idle':
+        return 'Choose one under Devices. What was recorded before is safe.';
       case 'uploading': {
         if (retrying) return `${byteSize(sent)} of ${byteSize(captured)}. The studio does not answer; trying again. Nothing is lost.`;
         const speed = this.#speed();
