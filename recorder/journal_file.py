@@ -2,10 +2,13 @@
 
 A file gets its final name only when it is locked and its header is durable, so a reader that finds a journal unlocked
 knows that its writer is gone. A write that fails part-way goes on behind the last byte that was taken: the file never
-holds a hole. Nothing here is called from the event loop, but `take_from.append`.
+holds a hole. A sync that fails is never taken for made good by a later one on the same file: Linux reports lost bytes
+once, so from then on the file is damaged and nobody is told that anything in it is durable. Nothing here is called from
+the event loop, but `queued.append` and `waiting.append`.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -55,6 +58,8 @@ class JournalFile:
         """When the oldest bytes that are not durable were taken over, monotonic seconds."""
         self.written_bytes = 0
         """Behind the header."""
+        self.damage: OSError | None = None
+        """The first sync that failed. What comes is still written, but nothing counts as durable any more."""
         self.closed = False
         self._opened_s = time.monotonic()
         self._header = header
@@ -134,16 +139,34 @@ class JournalFile:
                 self.dirty_since = now_s
 
     def sync(self) -> None:
-        """Make all that was written durable; close the file if it has ended. Raises OSError."""
-        os.fdatasync(self._fd)
-        if not self._pending:
+        """Make all that was written durable; close the file if it has ended. Raises OSError: it is damaged now.
+
+        Of a damaged file: only fail who waits, and close it if it has ended.
+        """
+        if self.damage is None:
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self.damage = error
+                self._settle(error)
+                raise
+        if self.damage is not None:
+            self._settle(self.damage)
+        elif not self._pending:
             self.dirty_since = None
-            resolvable, self._resolvable = self._resolvable, []
-            for future in resolvable:
-                if future.set_running_or_notify_cancel():
-                    future.set_result(None)
-            if self._end_taken:
-                self.close()
+            self._settle(None)
+        if self._end_taken and not self._pending:
+            self.close()
+
+    def _settle(self, error: OSError | None) -> None:
+        resolvable, self._resolvable = self._resolvable, []
+        for future in resolvable:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(OSError(error.errno, error.strerror))
 
     @property
     def wants_sync(self) -> bool:
@@ -156,7 +179,5 @@ class JournalFile:
             os.close(self._fd)
             self._fd = -1
         self.closed = True
-        for future in self._resolvable + self.waiting:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(OSError("journal closed before it was durable"))
-        self._resolvable = []
+        self._resolvable += self.waiting
+        self._settle(self.damage or OSError(errno.EIO, "journal closed before it was durable"))

@@ -3,7 +3,9 @@
 The event loop never waits for the disk. Lists are appended to by the event loop and emptied from the front by the
 thread, each in one operation that the interpreter does not interrupt, so no lock is needed.
 
-Order: a recording's events that were queued before a track was opened are durable before that track's journal exists.
+Order: a recording's events that were queued before a track was opened are durable before that track's journal exists,
+unless a sync of the events failed. After such a failure nothing in that journal counts as durable and the alarm stays
+until it is closed; a damaged track is written on, as far as the disk takes it.
 """
 
 import itertools
@@ -58,13 +60,14 @@ class RecordingJournal:
 
     @property
     def closed(self) -> bool:
-        return self._closed
+        """It takes no events: it was closed, or is damaged (a sync failed). `open_recording` gives a new epoch."""
+        return self._closed or self._file.damage is not None
 
     def event(self, event: RecordingEvent) -> "Future[None]":
         """Queue an event; the future resolves when it is durable (about the write interval later), or fails."""
         done: Future[None] = Future()
-        if self._closed:
-            done.set_exception(OSError("the recording's journal is closed"))
+        if self.closed:
+            done.set_exception(self._file.damage or OSError("the recording's journal is closed"))
             return done
         record = encode_event(event)
         self._writer._load.accepted_bytes += len(record)
@@ -149,7 +152,9 @@ class SpoolWriter:
             raise ValueError("recording_id")
         journal = self._journals.get(header.recording_id)
         if journal is None or journal.closed:
-            self._journals = {name: other for name, other in self._journals.items() if not other.closed}
+            if journal is not None:
+                journal.close()
+            self._journals = {name: other for name, other in self._journals.items() if not other._closed}
             journal = RecordingJournal(self, header, f"{next(self._epochs):016x}")
             self._journals[header.recording_id] = journal
         return journal
@@ -212,7 +217,11 @@ class SpoolWriter:
             alarm = self._write(file, now_s) or alarm
             if file.born and (file.wants_sync or file.dirty_since is not None):
                 alarm = self._sync(file) or alarm
-        unsynced = {file.path.parent for file in events if file.dirty_since is not None or not file.born}
+        unsynced = {
+            file.path.parent
+            for file in events
+            if not file.born or (file.dirty_since is not None and file.damage is None)
+        }
         for file in tracks:
             if file.born or file.path.parent not in unsynced:
                 alarm = self._write(file, now_s) or alarm
@@ -221,7 +230,8 @@ class SpoolWriter:
             if wanted and file.born and time.monotonic() < sync_until_s:
                 alarm = self._sync(file) or alarm
         self._files = [file for file in self._files if not file.closed]
-        self._problem = alarm
+        damaged = next((file.damage for file in self._files if file.damage is not None), None)
+        self._problem = alarm or ("" if damaged is None else _lost(damaged))
 
     def _log_alarm(self, took_s: float) -> None:
         if took_s > STALL_S:
@@ -249,5 +259,9 @@ class SpoolWriter:
             file.sync()
         except OSError as error:
             self._errors["sync_errors"] += 1
-            return f"cannot make journals durable: {error.strerror or error}"
+            return _lost(error)
         return ""
+
+
+def _lost(error: OSError) -> str:
+    return f"cannot make journals durable: {error.strerror or error}"

@@ -299,6 +299,43 @@ def test_a_journal_whose_name_could_not_be_made_durable_is_born_by_a_later_attem
     reader.close()
 
 
+def test_a_sync_that_failed_is_not_made_good_by_the_next(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux tells of lost bytes once."""
+    failures = [errno.EIO]
+    real = os.fdatasync
+
+    def fail_once(fd: int) -> None:
+        if failures:
+            raise OSError(failures.pop(), "lost")
+        real(fd)
+
+    monkeypatch.setattr(journal_file.os, "fdatasync", fail_once)
+    damaged = begin(writer)
+    for _ in range(2):
+        with pytest.raises(OSError, match="lost"):
+            damaged.event(RecordingStopped(stopped_ns=1)).result(PATIENCE_S)
+    assert damaged.closed
+    until(lambda: "lost" in writer.alarm)
+    wait_until_written_beside(writer)
+    assert "lost" in writer.alarm
+    assert writer.counters()["sync_errors"] == 1
+    track = damaged.open_track(track_header("opus"))
+    track.packet(1, 1, 1, False, b"x")
+    track.end(2)
+    again = begin(writer)
+    assert again is not damaged
+    again.event(RecordingStopped(stopped_ns=2)).result(PATIENCE_S)
+    until(lambda: writer.alarm == "")
+    writer.close()
+    assert len(list((writer.folder / RECORDING).glob("events-*"))) == 2
+    assert len(journals(writer)["seg_aaaaaaaaaaaaaaaa"]) == 3
+
+
+def wait_until_written_beside(writer: SpoolWriter) -> None:
+    other = writer.open_recording(recording_header(f"rec_{'c' * 16}"))
+    other.event(RecordingStopped(stopped_ns=1)).result(PATIENCE_S)
+
+
 def test_what_a_crash_leaves_between_creating_and_naming_is_no_journal(writer: SpoolWriter) -> None:
     journal = begin(writer)
     journal.event(RecordingStopped(stopped_ns=1)).result(PATIENCE_S)
