@@ -1,7 +1,7 @@
 """Reading session descriptions (RFC 8866, RFC 8829) within limits.
 
-Own, because what an SFU must see (rid, simulcast, ssrc-group, rtcp-fb, ids of header extensions) is what aiortc's
-parser drops or asserts upon. Anything malformed raises NegotiationError and nothing else.
+Own, because what an SFU must see (ssrc-group, rtcp-fb, ids of header extensions, bundle-only) is what aiortc's parser
+drops or asserts upon. Anything malformed raises NegotiationError and nothing else.
 """
 
 import re
@@ -60,17 +60,12 @@ class Section(msgspec.Struct):
     ssrcs: list[int]
     repair_of: dict[int, int]
     """RTX SSRC -> the SSRC it repairs (ssrc-group FID)."""
-    rids: list[str]
-    simulcast: str
     ice_ufrag: str
     fingerprints: list[tuple[str, str]]
     setup: str
-    rtcp_mux: bool
 
 
 class Description(msgspec.Struct):
-    origin: str
-    """Session id of the o-line: another one means another peer connection."""
     sections: list[Section]
 
 
@@ -100,12 +95,11 @@ def parse(text: str) -> Description:
             if len(blocks) > MAX_SECTIONS + 1:
                 raise _bad(f"more than {MAX_SECTIONS} media sections")
         blocks[-1].append(line)
-    origin = next((line.split(" ")[1] for line in blocks[0] if line.startswith("o=") and line.count(" ") == 5), "")
     sections = [_section(block, blocks[0]) for block in blocks[1:]]
     mids = [section.mid for section in sections]
     if len(set(mids)) != len(mids):
         raise _bad("two media sections have the same mid")
-    return Description(origin, sections)
+    return Description(sections)
 
 
 def _section(block: list[str], session: list[str]) -> Section:
@@ -149,12 +143,9 @@ def _section(block: list[str], session: list[str]) -> Section:
         extensions=_extensions(attributes.get("extmap", [])),
         ssrcs=_ssrcs(attributes.get("ssrc", [])),
         repair_of=_repairs(attributes.get("ssrc-group", [])),
-        rids=[v.split(" ")[0] for v in attributes.get("rid", []) if _TOKEN.match(v.split(" ")[0])][:8],
-        simulcast=first("simulcast"),
         ice_ufrag=ufrag,
         fingerprints=fingerprints,
         setup=first("setup"),
-        rtcp_mux="rtcp-mux" in attributes,
     )
 
 

@@ -83,20 +83,19 @@ class ReplayWindow:
 class SendKeys:
     """What a sender of RTP needs: `encrypt(nonce, payload, header)` and the salt the nonce is made of."""
 
-    __slots__ = ("_index", "_protect_rtcp", "encrypt", "overhead_bytes", "salt")
+    __slots__ = ("_index", "_protect_rtcp", "encrypt", "salt")
 
     def __init__(self, profile: Profile, master: bytes) -> None:
         self._index = 0
         if profile is Profile.AES128_CM_SHA1_80:
             session = _libsrtp(master, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-            self.salt, self.overhead_bytes = 0, 10
+            self.salt = 0
             self.encrypt: Crypt = lambda _nonce, payload, header: session.protect(header + payload)[len(header) :]
             self._protect_rtcp: Callable[[bytes], bytes] = session.protect_rtcp
             return
         k = profile.key_bytes
         self.encrypt = AESGCM(derive(master, k, _LABEL_RTP, k)).encrypt
         self.salt = int.from_bytes(derive(master, k, _LABEL_RTP_SALT, 12), "big")
-        self.overhead_bytes = 16
         rtcp = AESGCM(derive(master, k, _LABEL_RTCP, k)).encrypt
         rtcp_salt = int.from_bytes(derive(master, k, _LABEL_RTCP_SALT, 12), "big")
 

@@ -100,9 +100,7 @@ def encoding(codec: Codec, ssrc: int = 1111, first_index: int = 0, touched: list
     return Encoding(info, first_index, receive_keys(), layouts, ArrivalLog(), [] if touched is None else touched)
 
 
-def section(
-    mid: str, kind: str, *, ssrcs: tuple[int, ...] = (), repair_of: dict[int, int] | None = None, rids: bool = False
-) -> Section:
+def section(mid: str, kind: str, *, ssrcs: tuple[int, ...] = (), repair_of: dict[int, int] | None = None) -> Section:
     return Section(
         kind=kind,
         mid=mid,
@@ -113,12 +111,9 @@ def section(
         extensions=dict(EXTENSIONS),
         ssrcs=list(ssrcs),
         repair_of=repair_of or {},
-        rids=["q", "h"] if rids else [],
-        simulcast="",
         ice_ufrag="ufrag",
         fingerprints=[],
         setup="actpass",
-        rtcp_mux=True,
     )
 
 

@@ -142,7 +142,7 @@ def test_a_flood_of_ssrcs_stops_at_the_cap_and_known_ones_go_on() -> None:
 
 
 def test_layers_are_told_apart_by_rid_and_rtx_follows_by_repaired_rid() -> None:
-    inbound, _ = camera(rids=True)
+    inbound, _ = camera()
     for ssrc, rid in ((1, b"q"), (2, b"h")):
         extensions = one_byte_extensions((MID_ID, b"1"), (RID_ID, rid))
         deliver(inbound, Publisher(ssrc, 96).seal(5, b"media", extensions=extensions), 1.0)
@@ -176,7 +176,7 @@ def test_ids_of_extensions_are_kept_from_every_section_whatever_their_order() ->
 
 
 def test_a_removed_section_forgets_its_streams_and_those_of_its_repair() -> None:
-    inbound, _ = camera(rids=True)
+    inbound, _ = camera()
     inbound.add("t_2", section("2", "audio"), Chosen(OPUS, 0))
     deliver(
         inbound, Publisher(1, 96).seal(5, b"media", extensions=one_byte_extensions((MID_ID, b"1"), (RID_ID, b"q"))), 1.0
