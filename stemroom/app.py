@@ -8,6 +8,7 @@ get their end records, and the recorder process, the store and the database go l
 import asyncio
 import gc
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -39,6 +40,8 @@ from storage.objects import ObjectStoreError
 
 log = structlog.get_logger()
 
+KEEPALIVE_S = 15
+"""A connection that asks for nothing is closed after so long: also one that never sends its first request whole."""
 REQUESTS_END_S = 5.0
 """How long requests that are being answered may take when the program ends; WebSockets are closed before."""
 
@@ -54,6 +57,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     Raises StartError; whatever was opened is closed again.
     """
     stop = _stop_signal()
+    allow_open_files()
     async with AsyncExitStack() as stack:
         await _open_all(config, stack, announce)
         await stop.wait()
@@ -85,6 +89,17 @@ def tls_context(http: HttpSettings) -> ssl.SSLContext | None:
     with _opening("http.tls_cert and http.tls_key"):
         context.load_cert_chain(http.tls_cert, http.tls_key)
     return context
+
+
+def allow_open_files() -> None:
+    """As many open files as the system lets this user have: each connection and each track's journal is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:
+        log.warning("open_files_limited", limit=soft, reason=str(error))
 
 
 async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[str], None]) -> None:
@@ -149,7 +164,7 @@ async def _listen(
     stack: AsyncExitStack, application: web.Application, host: str, port: int, tls: ssl.SSLContext | None
 ) -> str:
     """Start a listener; the URL under which this machine reaches it. No access log: URLs may carry signatures."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=REQUESTS_END_S)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=REQUESTS_END_S, keepalive_timeout=KEEPALIVE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     with _opening(f"address {host}, port {port}"):
