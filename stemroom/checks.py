@@ -24,7 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "media.port": (0, 65_535),
     "media.max_video_bps": (100_000, 50_000_000),
     "session.max_participants": (2, 100),
-    "session.heartbeat_s": (0.1, 60),
+    "session.heartbeat_s": (0.1, 5),
     "session.dead_after_s": (0.2, 300),
     "session.grace_s": (0, 3_600),
     "session.hello_s": (0.1, 60),
