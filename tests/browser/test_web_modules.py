@@ -327,6 +327,33 @@ def test_a_confirmed_chunk_is_deleted_and_a_finished_capture_leaves_nothing(page
     assert run(page, "spool.js", body, {"meta": META, "blobs": [(1500, 1000)]}) == [True, [], False]
 
 
+DEAD_WORKERS = """const Native = window.Worker; let dead = argument.dead; window.Worker = class extends Native {
+      constructor(url, options) { super(dead-- > 0 ? '/static/js/missing.js' : url, options); } };"""
+"""The first `dead` workers of the page cannot load their script."""
+
+
+def test_a_worker_that_did_not_load_is_replaced(page: Page) -> None:
+    body = (
+        DEAD_WORKERS
+        + """const spool = new m.Spool(); spool.preload();
+        const first = await spool.create(argument.meta).then(() => 'made', (error) => error.message);
+        return [first, (await spool.create(argument.meta)).length]"""
+    )
+    first, noted = run(page, "spool.js", body, {"meta": META, "dead": 1})
+    assert "stopped" in first
+    assert noted == 1
+
+
+def test_a_new_worker_takes_up_a_capture_but_no_more_of_its_data(page: Page) -> None:
+    body = """const spool = new m.Spool(); let worker; const Native = window.Worker;
+        window.Worker = class extends Native { constructor(...args) { super(...args); worker = this; } };
+        await spool.create(argument); await spool.append('c1', new ArrayBuffer(10), 1000);
+        worker.onerror(new ErrorEvent('error', { message: 'out of memory' }));
+        const more = await spool.append('c1', new ArrayBuffer(10), 2000).then(() => 'written', () => 'refused');
+        return [more, (await spool.end('c1')).map((record) => record.t)]"""
+    assert run(page, "spool.js", body, META) == ["refused", ["closed", "ended"]]
+
+
 # --- uploads
 
 UPLOAD = """const { Spool } = await import('/static/js/spool.js'); const spool = new Spool();
@@ -460,3 +487,22 @@ def test_another_tab_waits_and_takes_over_when_the_first_is_gone(context: Browse
     second.wait_for_function("() => window.uploads.all[0]?.state === 'done'")
     assert server.asked[-1] == "POST /seg_1/finish"
     assert list(server.stored.values()) == [1000, 500]
+
+
+@pytest.mark.parametrize("dead", [2, 100])
+def test_a_recovery_that_fails_is_tried_again_and_then_shown(context: BrowserContext, page: Page, dead: int) -> None:
+    Server(context, lambda step, times: None)
+    run(page, "spool.js", FILL, {"meta": META, "blobs": [(600, 1000)]})
+    page.close(run_before_unload=False)
+    second = _open(context)
+    second.clock.install()
+    body = (
+        DEAD_WORKERS
+        + """const { Spool } = await import('/static/js/spool.js'); window.uploads = new m.Uploads(new Spool());
+        await window.uploads.recover()"""
+    )
+    run(second, "uploads.js", body, {"dead": dead})
+    settled = "() => uploads.unreadable.size > 0 || uploads.all[0]?.state === 'done'"
+    while not second.evaluate(settled):
+        second.clock.run_for(1000)
+    assert second.evaluate("() => uploads.unreadable.has('c1')") is (dead == 100)

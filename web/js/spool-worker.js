@@ -68,19 +68,31 @@ const news = (capture) => capture.news.splice(0);
  */
 const newCapture = (folder, log, state) => ({ folder, log, state, news: [], chunk: null, chunkStartMs: 0, lastEndMs: 0 });
 
-/** @param {string} id */
-function captureOf(id) {
-  const capture = open.get(id);
-  if (!capture) throw new Error(`capture ${id} is not open`);
+/**
+ * A capture with its log, which the worker before this one may have left.
+ * @param {string} id
+ */
+async function captureOf(id) {
+  const known = open.get(id);
+  if (known) return known;
+  const folder = await (await spoolFolder()).getDirectoryHandle(id);
+  const log = await openFile(folder, LOG_NAME);
+  const bytes = new Uint8Array(log.getSize());
+  log.read(bytes, { at: 0 });
+  const text = new TextDecoder().decode(bytes);
+  // A torn last line would swallow the next one.
+  if (!text.endsWith('\n')) log.truncate(encoder.encode(text.slice(0, text.lastIndexOf('\n') + 1)).byteLength);
+  const capture = newCapture(folder, log, replay(text));
+  open.set(id, capture);
   return capture;
 }
 
 /** @param {OpenCapture} capture */
 function closeChunk(capture) {
-  if (!capture.chunk) return;
-  capture.chunk.close();
+  capture.chunk?.close();
   capture.chunk = null;
-  note(capture, { t: 'closed', index: capture.state.chunks.length - 1 });
+  const last = capture.state.chunks.at(-1);
+  if (last && !last.closed) note(capture, { t: 'closed', index: last.index });
 }
 
 /**
@@ -121,23 +133,10 @@ const handlers = {
    * @param {{capture_id: string}} request
    */
   async recover({ capture_id }) {
-    const folder = await (await spoolFolder()).getDirectoryHandle(capture_id);
-    const log = await openFile(folder, LOG_NAME);
-    const bytes = new Uint8Array(log.getSize());
-    log.read(bytes, { at: 0 });
-    const text = new TextDecoder().decode(bytes);
-    const state = replay(text);
-    // A torn last line would swallow the next one.
-    if (!text.endsWith('\n')) log.truncate(encoder.encode(text.slice(0, text.lastIndexOf('\n') + 1)).byteLength);
-    const capture = newCapture(folder, log, state);
-    if (!state.meta) {
-      log.close();
-      await (await spoolFolder()).removeEntry(capture_id, { recursive: true });
-      return null;
-    }
-    open.set(capture_id, capture);
-    const last = state.chunks.at(-1);
-    if (last && !last.closed) note(capture, { t: 'closed', index: last.index });
+    const capture = await captureOf(capture_id);
+    const { folder, state } = capture;
+    if (!state.meta) return handlers.remove({ capture_id });
+    closeChunk(capture);
     if (state.ended === null) note(capture, { t: 'ended', chunks: state.chunks.length });
     for (const chunk of state.chunks) {
       if (chunk.confirmed) continue;
@@ -150,7 +149,9 @@ const handlers = {
 
   /** @param {{capture_id: string, data: ArrayBuffer, end_ms: number}} request */
   async append({ capture_id, data, end_ms }) {
-    const capture = captureOf(capture_id);
+    const capture = open.get(capture_id);
+    // Taken up from its log it may lack what was under way: what follows a hole cannot be played.
+    if (!capture) throw new Error(`capture ${capture_id} was broken off`);
     const meta = /** @type {CaptureMeta} */ (capture.state.meta);
     let rest = new Uint8Array(data);
     while (rest.byteLength > 0) {
@@ -168,7 +169,7 @@ const handlers = {
 
   /** @param {{capture_id: string}} request */
   async end({ capture_id }) {
-    const capture = captureOf(capture_id);
+    const capture = await captureOf(capture_id);
     closeChunk(capture);
     note(capture, { t: 'ended', chunks: capture.state.chunks.length });
     return news(capture);
@@ -176,7 +177,7 @@ const handlers = {
 
   /** @param {{capture_id: string, record: LogRecord}} request */
   async note({ capture_id, record }) {
-    const capture = captureOf(capture_id);
+    const capture = await captureOf(capture_id);
     note(capture, record);
     if (record.t === 'confirmed') await capture.folder.removeEntry(chunkName(record.index)).catch(() => undefined);
     return news(capture);
@@ -184,7 +185,7 @@ const handlers = {
 
   /** @param {{capture_id: string}} request */
   async remove({ capture_id }) {
-    const capture = captureOf(capture_id);
+    const capture = await captureOf(capture_id);
     open.delete(capture_id);
     capture.chunk?.close();
     capture.log.close();

@@ -1,7 +1,8 @@
 /**
  * The page's side of the spool worker: captures on this browser's disk until the server has confirmed them.
  *
- * Requests are answered in the order they were made. Reading a closed chunk needs no copy in memory: it is a File.
+ * Requests are answered in the order they were made. A worker that died fails what waited for it and is replaced at the
+ * next request; the new one takes up captures from their logs, so only an append that was under way is lost. Reading a closed chunk needs no copy in memory: it is a File.
  */
 
 import { LOG_NAME, SPOOL_FOLDER, chunkName } from './spool-log.js';
@@ -16,6 +17,11 @@ export class Spool {
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
   #waiting = new Map();
   #lastId = 0;
+
+  /** Load the worker's script now: when a recording begins the studio may be out of reach. */
+  preload() {
+    this.#worker ??= this.#start();
+  }
 
   /** Whether this browser can keep a capture safely: not in insecure contexts and some private windows. */
   static get available() {
@@ -113,9 +119,15 @@ export class Spool {
       if (event.data.error) waiting?.reject(new DOMException(event.data.error.message, event.data.error.name));
       else waiting?.resolve(event.data.result);
     };
-    worker.onerror = () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error('the spool worker stopped'));
+    worker.onerror = (event) => {
+      event.preventDefault();
+      console.warn('the spool worker stopped', event.message);
+      worker.terminate();
+      if (worker !== this.#worker) return;
+      this.#worker = null;
+      const waiting = [...this.#waiting.values()];
       this.#waiting.clear();
+      for (const { reject } of waiting) reject(new Error('the part of this page that writes to the disk stopped'));
     };
     this.#worker = worker;
     return worker;

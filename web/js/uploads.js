@@ -11,6 +11,9 @@ import { Upload, lockName } from './upload.js';
 
 /** @typedef {import('./messages.js').CaptureView} CaptureView */
 
+/** Waits before what an earlier page left is read again. */
+const RECOVERY_RETRY_MS = [500, 2000, 10_000];
+
 /** @type {CaptureView} */
 const NOTHING_CAPTURED = { captured_bytes: 0, verified_bytes: 0, captured_ms: 0, safe_ms: 0, state: 'failed' };
 
@@ -19,6 +22,8 @@ export class Uploads extends Emitter {
   #spool;
   /** @type {Upload[]} */
   #uploads = [];
+  /** @type {Map<string, string>} */
+  #unreadable = new Map();
 
   /** @param {import('./spool.js').Spool} spool */
   constructor(spool) {
@@ -31,6 +36,11 @@ export class Uploads extends Emitter {
 
   get all() {
     return /** @type {readonly Upload[]} */ (this.#uploads);
+  }
+
+  /** Captures on this disk that could not be recovered, with the reason. @returns {ReadonlyMap<string, string>} */
+  get unreadable() {
+    return this.#unreadable;
   }
 
   get safe() {
@@ -56,17 +66,37 @@ export class Uploads extends Emitter {
 
   /** Finish what earlier page loads could not; waits behind other tabs that still work on theirs. */
   async recover() {
-    const ids = await this.#spool.list();
+    const ids = await this.#persistently(() => this.#spool.list());
     for (const id of ids) {
       if (this.#uploads.some((upload) => upload.meta.capture_id === id)) continue;
       navigator.locks
         .request(lockName(id), async () => {
           if (!(await this.#spool.exists(id))) return;
-          const state = await this.#spool.recover(id);
+          const state = await this.#persistently(() => this.#spool.recover(id));
           if (state?.meta) await this.#run(new Upload(this.#spool, state.meta, state));
         })
-        .catch((error) => console.warn('recovery of a local copy failed', id, error));
+        .catch((error) => {
+          console.warn('recovery of a local copy failed', id, error);
+          this.#unreadable.set(id, error instanceof Error ? error.message : String(error));
+          this.emit('progress', this);
+        });
     }
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} attempt
+   */
+  async #persistently(attempt) {
+    for (const wait of RECOVERY_RETRY_MS) {
+      try {
+        return await attempt();
+      } catch (error) {
+        console.warn('the local copies on this disk do not answer', error);
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+    return attempt();
   }
 
   /**

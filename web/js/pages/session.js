@@ -41,7 +41,10 @@ const ENDS = {
 async function main() {
   fillIcons();
   new TransferPanel(uploads, () => call?.capture ?? null, () => phase === 'room');
-  if (Spool.available) void uploads.recover();
+  if (Spool.available) {
+    spool.preload();
+    void uploads.recover();
+  }
   addEventListener('beforeunload', (event) => {
     if (!uploads.safe || call?.capture.running) event.preventDefault();
   });

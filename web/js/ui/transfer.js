@@ -47,15 +47,15 @@ export class TransferPanel {
   }
 
   #refresh() {
-    const { all, safe } = this.#uploads;
+    const { all, safe, unreadable } = this.#uploads;
     const progress = this.#capture()?.progress ?? 'off';
     const alone = progress === 'off' || progress === 'idle';
-    this.#panel.hidden = all.length === 0 && alone;
+    this.#panel.hidden = all.length === 0 && unreadable.size === 0 && alone;
     if (this.#panel.hidden) return;
     const captured = all.reduce((sum, upload) => sum + upload.capturedBytes, 0);
     const sent = all.reduce((sum, upload) => sum + upload.sentBytes, 0);
     this.#measure(sent);
-    const failed = all.some((upload) => upload.state === 'failed');
+    const failed = unreadable.size > 0 || all.some((upload) => upload.state === 'failed');
     const busy = all.some((upload) => upload.state === 'capturing' || upload.state === 'uploading');
     const rest = busy ? 'uploading' : failed ? 'failed' : !safe ? 'uploading' : progress === 'idle' ? 'idle' : 'done';
     this.#setPhase(progress === 'running' ? 'recording' : progress === 'retrying' || progress === 'failed' ? 'broken' : rest);
@@ -133,7 +133,8 @@ export class TransferPanel {
     const failed = this.#uploads.all.filter((upload) => upload.state === 'failed');
     const shown = new Set([...this.#failed.children].map((item) => item.getAttribute('data-capture')));
     for (const upload of failed) if (!shown.has(upload.meta.capture_id)) this.#failed.append(this.#failure(upload));
-    this.#failed.hidden = failed.length === 0;
+    for (const [id, reason] of this.#uploads.unreadable) if (!shown.has(id)) this.#failed.append(unreadable(id, reason));
+    this.#failed.hidden = this.#failed.children.length === 0;
   }
 
   /** @param {Upload} upload */
@@ -152,6 +153,12 @@ export class TransferPanel {
     );
     return item;
   }
+}
+
+/** @param {string} id @param {string} reason */
+function unreadable(id, reason) {
+  const text = `A local copy that an earlier page left on this computer cannot be read (${reason}). It is kept. Close other tabs of this studio, then reload this page.`;
+  return h('li', { 'data-capture': id }, h('p', {}, text));
 }
 
 /** @param {Upload} upload */
