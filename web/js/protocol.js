@@ -12,10 +12,11 @@ import { Emitter } from './emitter.js';
 /** @typedef {import('./messages.js').PageMessage} PageMessage */
 /** @typedef {import('./messages.js').Welcome} Welcome */
 /** @typedef {'connecting' | 'open' | 'waiting' | 'closed'} SignalingState */
-/** @typedef {'left' | 'replaced' | 'refused' | 'full' | 'unknown_session'} CloseReason */
+/** @typedef {'left' | 'replaced' | 'refused' | 'full' | 'unknown_session' | 'misunderstood'} CloseReason */
 
-/** Nothing heard for so long: the connection is dead (DESIGN.md). */
+/** Nothing heard for so long, or for some heartbeats if that is longer: the connection is dead. */
 const DEAD_AFTER_MS = 15_000;
+const DEAD_AFTER_HEARTBEATS = 3;
 
 /** Waits before the 1st, 2nd, ... attempt to come back; the last one repeats. */
 const BACKOFF_MS = [500, 1000, 2000, 4000, 5000];
@@ -31,7 +32,7 @@ const MAX_BUFFERED_BYTES = 1 << 20;
  * Close codes after which coming back makes no sense.
  * @type {Record<number, CloseReason>}
  */
-const FINAL_CODES = { 4401: 'refused', 4403: 'full', 4404: 'unknown_session', 4409: 'replaced' };
+const FINAL_CODES = { 1000: 'left', 1008: 'misunderstood', 1009: 'misunderstood', 4401: 'refused', 4403: 'full', 4404: 'unknown_session', 4409: 'replaced' };
 
 /**
  * @extends {Emitter<{
@@ -166,7 +167,7 @@ export class Signaling extends Emitter {
   /** @param {WebSocket} socket */
   #watch(socket) {
     const now = performance.now();
-    if (now - this.#heardMs > DEAD_AFTER_MS) {
+    if (now - this.#heardMs > Math.max(DEAD_AFTER_MS, DEAD_AFTER_HEARTBEATS * this.#heartbeatMs)) {
       this.#lost(socket, 1006);
     } else if (this.#state === 'open' && now - this.#beatMs >= this.#heartbeatMs - 500) {
       this.#beatMs = now;

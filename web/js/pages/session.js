@@ -35,6 +35,7 @@ const ENDS = {
   replaced: ['You are in this session elsewhere', 'The session was opened in another tab or window with your place, so this one was disconnected.'],
   refused: ['Your place is no longer valid', 'Join again to come back.'],
   full: ['This session is full', 'Ask the host to make room, then join again.'],
+  misunderstood: ['The studio ended the connection', 'It did not understand this page. Join again; if that does not help, tell whoever runs the studio.'],
   unknown_session: ['This session does not exist any more', 'Ask the host for a new link.'],
 };
 
