@@ -248,6 +248,52 @@ def test_messages_about_strangers_and_about_ones_own_leaving_change_nothing(page
     assert len(everybody) == 2
 
 
+# --- devices
+
+FAKE_DEVICES = """const asked = []; const made = [];
+    Object.defineProperty(navigator, 'mediaDevices', { value: {
+      getUserMedia: () => new Promise((resolve) => asked.push(() => {
+        const track = { stopped: false, stop() { this.stopped = true; } }; made.push(track);
+        resolve({ getTracks: () => [track] }); })) } });
+    const devices = new m.Devices({ camera: '', microphone: '', headphones: false, height: 720 });"""
+
+
+def test_of_requests_that_overlap_the_last_counts_and_the_others_are_stopped(page: Page) -> None:
+    body = """const both = [devices.open(['camera']), devices.open(['camera'])];
+        asked[1](); await both[1]; asked[0](); await both[0];
+        return [devices.tracks.get('camera') === made[0], made.map((track) => track.stopped)]"""
+    assert run(page, "devices.js", FAKE_DEVICES + body) == [True, [False, True]]
+
+
+def test_leaving_while_the_browser_still_asks_leaves_nothing_open(page: Page) -> None:
+    body = """const opening = devices.open(['microphone', 'camera']); devices.close(); asked[0](); await opening;
+        return [devices.tracks.size, made.map((track) => track.stopped), asked.length]"""
+    assert run(page, "devices.js", FAKE_DEVICES + body) == [0, [True], 1]
+
+
+# --- the WebSocket
+
+FAKE_SOCKETS = """window.sockets = []; window.WebSocket = class { constructor() { sockets.push(this); } close() {} send() {} };
+    const line = new m.Signaling('ws://localhost:9/', 'token', { reset() {}, guess() {}, add() {} });
+    let closed = null; line.on('closed', (reason) => (closed = reason)); line.connect();"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "state"),
+    [
+        (1000, "left", "closed"),
+        (1008, "misunderstood", "closed"),
+        (1009, "misunderstood", "closed"),
+        (4409, "replaced", "closed"),
+        (1001, None, "waiting"),
+        (1006, None, "waiting"),
+    ],
+)
+def test_only_some_ends_of_the_connection_are_final(page: Page, code: int, reason: str | None, state: str) -> None:
+    body = "sockets[0].onclose({ code: argument }); return [closed, line.state]"
+    assert run(page, "protocol.js", FAKE_SOCKETS + body, code) == [reason, state]
+
+
 # --- the log of a capture
 
 

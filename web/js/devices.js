@@ -2,7 +2,8 @@
  * Camera and microphone of this page: at most one track of each, opened, exchanged and lost in one place.
  *
  * `changed` comes after every change of the set of live tracks. Failures are MediaProblem with a sentence that says
- * what to do. A muted track stays open (`enabled = false`): the local copy and the call go on without a break.
+ * what to do. Of requests for one kind that overlap the last one counts: what the others, or a request that outlives
+ * `close`, bring is stopped at once. A muted track stays open (`enabled = false`): the local copy and the call go on without a break.
  */
 
 import { Emitter } from './emitter.js';
@@ -81,6 +82,9 @@ export class Devices extends Emitter {
   #tracks = new Map();
   /** @type {Map<OwnKind, boolean>} */
   #muted = new Map();
+  /** Counts requests by kind: an answer to an older one is stale. @type {Map<OwnKind, number>} */
+  #generations = new Map();
+  #closed = false;
   /** @type {Choice} */
   choice;
 
@@ -130,14 +134,21 @@ export class Devices extends Emitter {
   async open(kinds) {
     /** @type {{kind: OwnKind, error: unknown}[]} */
     const failures = [];
-    for (const kind of kinds) {
+    if (this.#closed) return [];
+    const generations = kinds.map((kind) => this.#nextGeneration(kind));
+    for (const [i, kind] of kinds.entries()) {
+      const isStale = () => this.#closed || this.#generations.get(kind) !== generations[i];
+      if (isStale()) continue;
       this.#release(kind);
       try {
-        this.#adopt(kind, await this.#request(kind));
+        const track = await this.#request(kind);
+        if (isStale()) track?.stop();
+        else this.#adopt(kind, track);
       } catch (error) {
-        failures.push({ kind, error });
+        if (!isStale()) failures.push({ kind, error });
       }
     }
+    if (this.#closed) return [];
     // Once for all: a running local copy begins a new file with every change.
     this.emit('changed', this.tracks);
     const problems = failures.map(({ kind, error }) => (error instanceof MediaProblem ? error : explained(error, kind)));
@@ -146,9 +157,18 @@ export class Devices extends Emitter {
     return problems;
   }
 
+  /** For good: nothing is open or opened any more. */
   close() {
+    this.#closed = true;
     for (const kind of [...this.#tracks.keys()]) this.#release(kind);
     this.emit('changed', this.tracks);
+  }
+
+  /** @param {OwnKind} kind */
+  #nextGeneration(kind) {
+    const generation = (this.#generations.get(kind) ?? 0) + 1;
+    this.#generations.set(kind, generation);
+    return generation;
   }
 
   /** @param {OwnKind} kind */
@@ -186,6 +206,7 @@ export class Devices extends Emitter {
 
   /** @param {OwnKind} kind @param {MediaStreamTrack | undefined} track */
   #adopt(kind, track) {
+    this.#release(kind);
     if (!track) return;
     track.enabled = !this.isMuted(kind);
     track.onended = () => {
