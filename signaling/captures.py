@@ -18,9 +18,10 @@ from signaling import rest
 from signaling.capture_progress import CaptureProgress
 from signaling.clock import NS_PER_MS, NS_PER_S
 from signaling.problems import Problem
+from signaling.recording_log import RecordingLog
 from signaling.recordings import RecordingDesk
 from storage.catalog import Catalog, CatalogConflict
-from storage.ids import new_id
+from storage.ids import derived_id, new_id
 from storage.models import Chunk, Participant, Recording, Segment, Session, Take
 from storage.objects import ObjectNotFound, ObjectStore
 
@@ -28,8 +29,10 @@ log = structlog.get_logger()
 
 SettledState = Literal["finishing", "stored", "failed"]
 
-OPEN_AFTER_STOP_NS = 60 * NS_PER_S
-"""A page may hear of a recording just before it stops; a capture of it can be opened for so long after."""
+START_SLACK_NS = 60 * NS_PER_S
+"""How far outside of a stopped recording a capture of it may be said to begin: pages hear of start and stop late."""
+OPEN_AFTER_STOP_NS = 7 * 24 * 3600 * NS_PER_S
+"""A page that was offline may announce what it captured for so long after the stop."""
 MAX_CAPTURES = 50
 """Local captures of one participant in one recording: reloads of the page."""
 MAX_REMEMBERED = 1_000
@@ -59,51 +62,102 @@ class CaptureDesk:
     async def open(
         self, session: Session, recording: Recording, participant: Participant, wish: rest.OpenCapture
     ) -> str:
-        """Begin a capture; its segment id. Raises Problem `capture_closed` or `too_many_captures`."""
+        """Begin a capture; its segment id. The same `capture_id` gives the same one.
+
+        Raises Problem `capture_closed`, `too_many_captures`, or `bad_request` for a capture of another kind.
+        """
+        if wish.capture_id is None:
+            segment_id = new_id("seg")
+        else:
+            segment_id = derived_id("seg", recording.id, participant.id, wish.capture_id)
         recording_log = await self._recordings.log_of(recording, session)
-        if recording.stopped_ns is not None:
-            if recording_log.clock.now_ns() - recording.stopped_ns > OPEN_AFTER_STOP_NS:
+        held = segment_id in recording_log.captures
+        recording_log.captures.add(segment_id)  # before anything is awaited: a stop would close the journal
+        writing = False
+        try:
+            async with (await self._remember(segment_id)).lock:
+                writing = await self._open(recording_log, recording, participant, wish, segment_id)
+        finally:
+            if not held and not writing:
+                recording_log.captures.discard(segment_id)
                 self._recordings.close_if_done(recording_log)
-                raise Problem("capture_closed")
-        if await self._captures_of(recording, participant) >= MAX_CAPTURES:
-            raise Problem("too_many_captures")
-        take_id = recording_log.take((participant.id, wish.kind, 0), self._catalog, self._recordings.queue)
-        await self._catalog.add_take(
-            Take(id=take_id, recording_id=recording.id, participant_id=participant.id, kind=wish.kind, slot=0)
-        )
-        row = Segment(
-            id=new_id("seg"),
-            take_id=take_id,
-            copy="local",
-            state="capturing",
-            content_type=wish.content_type,
-            start_ns=round(wish.start_ms * NS_PER_MS),
-            start_bound_ns=round(wish.bound_ms * NS_PER_MS),
-        )
-        await self._catalog.upsert_segment(row)
-        recording_log.captures.add(row.id)
+        return segment_id
+
+    async def _open(
+        self,
+        recording_log: RecordingLog,
+        recording: Recording,
+        participant: Participant,
+        wish: rest.OpenCapture,
+        segment_id: str,
+    ) -> bool:
+        """Row and events of a capture, also if they were written before; False: it is finished already."""
+        row = await self._catalog.segment(segment_id)
+        if row is not None:
+            take = await self._own_take(recording, participant, row)
+            if take.kind != wish.kind:
+                raise Problem("bad_request", "this capture_id is that of a capture of another kind")
+            if row.state != "capturing":
+                return False
+        else:
+            await self._require_open(recording_log, recording, participant, wish)
+            take_id = recording_log.take((participant.id, wish.kind, 0), self._catalog, self._recordings.queue)
+            take = await self._catalog.add_take(
+                Take(id=take_id, recording_id=recording.id, participant_id=participant.id, kind=wish.kind, slot=0)
+            )
+            row = Segment(
+                id=segment_id,
+                take_id=take.id,
+                copy="local",
+                state="capturing",
+                content_type=wish.content_type,
+                start_ns=round(wish.start_ms * NS_PER_MS),
+                start_bound_ns=round(wish.bound_ms * NS_PER_MS),
+            )
+            await self._catalog.upsert_segment(row)
+            self._counters["captures_opened"] += 1
+            log.info("capture_opened", recording_id=recording.id, participant_id=participant.id, segment_id=row.id)
+        recording_log.name(take)
         opened = recording_log.event(
             CaptureOpened(
                 segment_id=row.id,
-                take_id=take_id,
+                take_id=take.id,
                 content_type=row.content_type,
                 start_ns=row.start_ns,
                 bound_ns=row.start_bound_ns,
             )
         )
         await _durable(opened)
-        self._counters["captures_opened"] += 1
-        log.info("capture_opened", recording_id=recording.id, participant_id=participant.id, segment_id=row.id)
-        return row.id
+        return True
+
+    async def _require_open(
+        self, recording_log: RecordingLog, recording: Recording, participant: Participant, wish: rest.OpenCapture
+    ) -> None:
+        """Whether another capture may be opened: what counts is when it began, not when we hear of it."""
+        if recording.stopped_ns is not None:
+            start_ns = round(wish.start_ms * NS_PER_MS)
+            first_ns, last_ns = recording.started_ns - START_SLACK_NS, recording.stopped_ns + START_SLACK_NS
+            too_late = recording_log.clock.now_ns() - recording.stopped_ns > OPEN_AFTER_STOP_NS
+            if too_late or not first_ns <= start_ns <= last_ns:
+                raise Problem("capture_closed")
+        if await self._captures_of(recording, participant) >= MAX_CAPTURES:
+            raise Problem("too_many_captures")
 
     async def segment_of(self, recording: Recording, participant: Participant, segment_id: str) -> Segment:
         """The capture, if it is one of this participant in this recording; raises Problem `unknown_capture`."""
         row = await self._catalog.segment(segment_id)
-        takes = {take.id: take for take in await self._catalog.takes(recording.id)} if row else {}
-        take = takes.get(row.take_id) if row else None
-        if row is None or take is None or row.copy != "local" or take.participant_id != participant.id:
+        if row is None:
             raise Problem("unknown_capture")
+        await self._own_take(recording, participant, row)
         return row
+
+    async def _own_take(self, recording: Recording, participant: Participant, row: Segment) -> Take:
+        """The take of a local copy of this participant in this recording; raises Problem `unknown_capture`."""
+        takes = {take.id: take for take in await self._catalog.takes(recording.id)}
+        take = takes.get(row.take_id)
+        if take is None or row.copy != "local" or take.participant_id != participant.id:
+            raise Problem("unknown_capture")
+        return take
 
     async def announced(self, segment: Segment, index: int, chunk: rest.AnnounceChunk) -> None:
         """Whether this chunk may be sent. Raises Problem `chunk_mismatch`, `chunk_refused` or `capture_finished`.

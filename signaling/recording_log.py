@@ -100,6 +100,11 @@ class RecordingLog:
         queue.add("take", lambda: catalog.add_take(row))
         return take_id
 
+    def name(self, take: Take) -> None:
+        """Write down a take from the catalog, for events that refer to it; saying it again changes nothing."""
+        self.know(take)
+        self.event(TakeOpened(take_id=take.id, participant_id=take.participant_id, kind=take.kind, slot=take.slot))
+
     def open_track(self, take_id: str, participant_id: str, kind: str, stream: StreamInfo) -> PacketTap:
         """Begin a segment of the server copy."""
         return self._journal.open_track(

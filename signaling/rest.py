@@ -136,6 +136,8 @@ class OpenCapture(Request):
     start_ms: SessionMs
     """Session time of the first sample."""
     bound_ms: Annotated[float, Meta(ge=0, le=60_000)]
+    capture_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """The page's own name for it: asking again with the same one gives the same segment."""
 
 
 class CaptureOpened(Reply):

@@ -13,6 +13,12 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"
 
 
+def derived_id(prefix: str, *parts: str) -> str:
+    """As `new_id`, but always the same for the same parts, none of which holds a line break."""
+    digest = hashlib.sha256("\n".join(parts).encode()).digest()
+    return f"{prefix}_{base64.b32encode(digest[:10]).decode().lower()}"
+
+
 def new_secret() -> str:
     """128 random bits, URL-safe, 22 characters. Stored only as `hash_secret` of it."""
     return secrets.token_urlsafe(16)

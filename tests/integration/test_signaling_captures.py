@@ -96,7 +96,7 @@ async def test_chunks_are_sent_confirmed_and_finished(control: Control) -> None:
     assert (finished.status, finished.json["state"]) == (200, "finishing")
     [opened] = journal.of(CaptureOpened)
     assert (opened.segment_id, opened.start_ns, opened.bound_ns) == (copy.segment_id, 12_500_000, 3_000_000)
-    assert [take.take_id for take in journal.of(TakeOpened)] == [opened.take_id]
+    assert {take.take_id for take in journal.of(TakeOpened)} == {opened.take_id}
     assert [(chunk.index, chunk.size_bytes) for chunk in journal.of(ChunkVerified)] == [(0, 3), (2, 5), (1, 3)]
     assert [event.chunks for event in journal.of(CaptureFinished)] == [3]
     assert journal.closed
@@ -220,24 +220,104 @@ async def test_late_chunks_reopen_the_journal_also_after_a_restart(tmp_path: Pat
 async def test_a_restarted_node_knows_the_takes_it_made_before(tmp_path: Path) -> None:
     async with start_control(tmp_path) as control:
         copy, session, recording = await a_copy(control)
-        [take] = control.spool.of(recording["recording_id"])[0].of(TakeOpened)
+        take = control.spool.of(recording["recording_id"])[0].of(TakeOpened)[0]
     async with start_control(tmp_path) as control:
         copy = Copy(control, session, recording, copy.token)
         assert (await copy.open()).status == 201
         [journal] = control.spool.of(recording["recording_id"])
-        assert not journal.of(TakeOpened)
+        assert [named.take_id for named in journal.of(TakeOpened)] == [take.take_id], "readable alone"
         assert journal.of(CaptureOpened)[0].take_id == take.take_id
 
 
-async def test_a_capture_can_be_opened_shortly_after_the_stop_and_not_later(
+async def test_a_capture_of_a_page_that_was_offline_is_taken_by_when_it_began(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy, session, recording = await a_copy(control)
     await control.stop(session, recording)
-    assert (await copy.open(kind="microphone", content_type="audio/webm;codecs=opus")).status == 201
+    monkeypatch.setattr(captures, "START_SLACK_NS", 0)
+    view = (await control.call("GET", copy.path.removesuffix("/captures"), token=session["host_secret"])).json
+    middle_ms = (view["started_ms"] + view["stopped_ms"]) / 2
+    assert (await copy.open(kind="microphone", content_type="audio/webm", start_ms=middle_ms)).status == 201
+    for start_ms in (max(0.0, view["started_ms"] - 1), view["stopped_ms"] + 1):
+        answer = await copy.open(start_ms=start_ms)
+        assert (answer.status, answer.problem()) == (409, "capture_closed")
     monkeypatch.setattr(captures, "OPEN_AFTER_STOP_NS", 0)
-    answer = await copy.open()
-    assert (answer.status, answer.problem()) == (409, "capture_closed")
+    assert (await copy.open(start_ms=middle_ms)).problem() == "capture_closed"
+
+
+async def test_a_refused_capture_does_not_hold_the_journal_open(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, session, recording = await a_copy(control)
+    await copy.finish(0)
+    await control.stop(session, recording)
+    assert (await copy.open(start_ms=1e11)).problem() == "capture_closed"
+    assert all(journal.closed for journal in control.spool.of(recording["recording_id"]))
+
+
+async def test_the_same_capture_id_gives_the_same_capture(control: Control) -> None:
+    copy, session, recording = await a_copy(control)
+    answers = await asyncio.gather(*(copy.open(capture_id="k3-X_9") for _ in range(4)))
+    [id] = {answer.json["segment_id"] for answer in answers}
+    [journal] = control.spool.of(recording["recording_id"])
+    assert len(await control.studio.catalog.segments(recording["recording_id"])) == 2
+    assert {opened.segment_id for opened in journal.of(CaptureOpened)} >= {id}
+    assert (await copy.open(capture_id="k3-X_9", kind="microphone")).problem() == "bad_request"
+    eve = Copy(control, session, recording, (await control.join(session, "Eve"))["token"])
+    assert (await eve.open(capture_id="k3-X_9")).json["segment_id"] != id
+    other = await copy.open(capture_id="k3-X_8")
+    assert other.json["segment_id"] != id
+
+
+async def test_a_finished_capture_that_is_opened_again_stays_finished(control: Control) -> None:
+    copy, session, recording = await a_copy(control)
+    await copy.finish(0)
+    first = await copy.open(capture_id="again")
+    await copy.send(0, b"one", 1000)
+    await copy.finish(1)
+    await control.stop(session, recording)
+    assert (await copy.open(capture_id="again")).json == first.json
+    row = await control.studio.catalog.segment(copy.segment_id)
+    assert row is not None
+    assert row.state == "finishing"
+    assert all(journal.closed for journal in control.spool.of(recording["recording_id"]))
+
+
+@pytest.mark.parametrize("broken_during", ["takes", "segment", "add_take", "upsert_segment"])
+async def test_a_stop_while_a_capture_is_opened_leaves_its_take_in_the_same_journal(
+    control: Control, monkeypatch: pytest.MonkeyPatch, broken_during: str
+) -> None:
+    session = await control.create()
+    joined = await control.join(session)
+    recording = await control.record(session)
+    copy = Copy(control, session, recording, joined["token"])
+    real = getattr(control.studio.catalog, broken_during)
+
+    async def stopping(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        await control.stop(session, recording)
+        return await real(*arguments)
+
+    monkeypatch.setattr(control.studio.catalog, broken_during, stopping)
+    assert (await copy.open()).status == 201
+    [journal] = [one for one in control.spool.of(recording["recording_id"]) if one.of(CaptureOpened)]
+    [opened] = journal.of(CaptureOpened)
+    assert opened.take_id in {take.take_id for take in journal.of(TakeOpened)}
+    assert not journal.closed
+
+
+async def test_an_open_that_was_not_durable_can_be_repeated(control: Control) -> None:
+    session = await control.create()
+    recording = await control.record(session)
+    copy = Copy(control, session, recording, (await control.join(session))["token"])
+    control.spool.broken = True
+    assert (await copy.open(capture_id="one")).problem() == "spool_unavailable"
+    control.spool.broken = False
+    assert (await copy.open(capture_id="one")).status == 201
+    [journal] = control.spool.of(recording["recording_id"])
+    [opened] = journal.of(CaptureOpened)
+    assert [take.take_id for take in journal.of(TakeOpened)] == [opened.take_id]
+    assert len(await control.studio.catalog.segments(recording["recording_id"])) == 1
 
 
 async def test_captures_of_one_participant_are_limited(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,6 +349,9 @@ async def test_a_capture_belongs_to_its_participant(control: Control) -> None:
         {"start_ms": -1},
         {"start_ms": 1e13},
         {"bound_ms": 1e6},
+        {"capture_id": ""},
+        {"capture_id": "a b"},
+        {"capture_id": "x" * 65},
         {"object_key": "../x"},
     ],
 )
