@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import structlog
 
-from recorder.delivery import Delivery
+from recorder.delivery import Delivery, persistently
 from recorder.events import ChunkVerified, TakeOpened
 from recorder.manifest import Segment
 from recorder.recording_state import Capture
@@ -45,7 +45,7 @@ class LocalCopy:
         if not await self._was_stored(segment):
             joined = self._folder / f"{opened.segment_id}.joined"
             problem = await self._join(joined)
-            file = None if problem else await self._remux(joined, segment)
+            file = None if problem else await self._file_of(joined, segment)
             joined.unlink(missing_ok=True)
             if file is None:
                 segment.state = "failed"
@@ -90,12 +90,20 @@ class LocalCopy:
                 return f"chunk {index} is gone from the object store"
         return ""
 
+    async def _file_of(self, joined: Path, segment: Segment) -> Path | None:
+        """None: the chunks are at fault. A disk that fails is waited for."""
+        return await persistently(
+            "local_copy_file", lambda: self._remux(joined, segment), segment_id=segment.segment_id
+        )
+
     async def _remux(self, joined: Path, segment: Segment) -> Path | None:
         try:
             codecs = await in_thread(self._threads, stream_codecs, joined)
             webm = bool(codecs) and WEBM_CODECS.issuperset(codecs)
             path = self._folder / f"{segment.segment_id}.{'webm' if webm else 'mkv'}"
             made = await in_thread(self._threads, remux, joined, path, "webm" if webm else "matroska")
+        except OSError:  # PyAV's errors of the disk are FFmpegError too
+            raise
         except (av.FFmpegError, ValueError) as error:
             segment.problem = f"the chunks are no media file: {error}"[:500]
             return None

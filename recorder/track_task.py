@@ -1,7 +1,8 @@
 """One track journal, followed while it grows, until its file is made.
 
 A failure of the muxer or the disk costs this track alone: its journal stays, and the file is made anew from it after a
-pause. What keeps failing although the journal is over is given up as `failed`, with its journal kept.
+pause. A disk that fails is waited for without end. What the muxer keeps refusing although the journal is over is given
+up as `failed`, with its journal kept.
 """
 
 import asyncio
@@ -25,8 +26,9 @@ POLL_S = 0.2
 """How often a journal that did not grow is looked at again. The writer writes every 0.1 s; a file that is half a second
 behind is as good, and 200 tracks cost 1,000 short reads a second."""
 ATTEMPTS = 3
-"""On a journal that is over: the same bytes fail the same way, but a disk may have been full."""
-ATTEMPT_PAUSE_S = 5.0
+"""Of the muxer on a journal that is over: the same bytes fail the same way."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -59,15 +61,18 @@ class TrackTask:
     async def run(self) -> Segment:
         """Returns the segment in state `finishing`, its file complete and durable, or `failed`."""
         attempt = 0
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 return await self._make()
             except (av.FFmpegError, OSError) as error:
-                attempt += 1 if self._over else 0
+                # PyAV's errors of the disk are both
+                attempt += 1 if self._over and not isinstance(error, OSError) else 0
                 log.error("track_failed", journal=self._journal.name, reason=str(error)[:500], attempt=attempt)
                 if attempt >= ATTEMPTS or not self._journal.exists():
                     return self._given_up(str(error))
-            await asyncio.sleep(ATTEMPT_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _make(self) -> Segment:
         """From the beginning of the journal, whatever an earlier attempt or process left behind."""
