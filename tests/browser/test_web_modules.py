@@ -436,6 +436,7 @@ class Server:
             route.fulfill(status=200)
         elif step == "POST ":
             assert request.headers["authorization"] == "Bearer secret"
+            assert request.post_data_json["capture_id"] == META["capture_id"]
             route.fulfill(status=201, json={"segment_id": "seg_1"})
         elif step.endswith(("confirm", "finish")):
             route.fulfill(json={"verified_bytes": 0, "safe_ms": 0})

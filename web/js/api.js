@@ -174,7 +174,8 @@ const captures = (to) => `/sessions/${part(to.session_id)}/recordings/${part(to.
 
 /**
  * @param {CaptureAddress} to
- * @param {{kind: 'camera' | 'microphone', content_type: string, start_ms: number, bound_ms: number}} body
+ * @param {{kind: 'camera' | 'microphone', content_type: string, start_ms: number, bound_ms: number, capture_id: string}} body
+ *   the same `capture_id` again gives the same segment
  * @returns {Promise<{segment_id: string}>}
  */
 export const openCapture = (to, body) => request('POST', captures(to), { token: to.token, body });

@@ -104,7 +104,8 @@ export class CaptureFiles {
   }
 }
 
-/** Names the capture on this disk; 80 random bits. */
+/** Names the capture on this disk and to the server: 128 random bits, 22 characters of base64url. */
 function newCaptureId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const bytes = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)));
+  return btoa(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }

@@ -8,7 +8,7 @@
 /**
  * Everything needed to finish an upload from another page load.
  * @typedef {object} CaptureMeta
- * @property {string} capture_id of this browser, names the folder
+ * @property {string} capture_id made here, names the folder, and makes opening it at the server repeatable
  * @property {string} session_id
  * @property {string} recording_id
  * @property {string} participant_id

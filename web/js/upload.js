@@ -154,8 +154,8 @@ export class Upload extends Emitter {
   }
 
   async #open() {
-    const { kind, content_type, start_ms, bound_ms } = this.meta;
-    const { segment_id } = await api.openCapture(this.meta, { kind, content_type, start_ms, bound_ms });
+    const { kind, content_type, start_ms, bound_ms, capture_id } = this.meta;
+    const { segment_id } = await api.openCapture(this.meta, { kind, content_type, start_ms, bound_ms, capture_id });
     await this.#note({ t: 'opened', segment_id });
     return true;
   }
