@@ -45,7 +45,7 @@ class CapturesApi:
         await self._studio.captures.announced(segment, index, chunk)
         expires_s = self._studio.settings.object_store.url_life_s
         key = chunk_key(session.id, recording.id, segment.id, index)
-        url = self._studio.store.presign_put(key, expires_s=expires_s)
+        url = self._studio.store.presign_put(key, expires_s=expires_s, size_bytes=chunk.size_bytes)
         return rest.reply(rest.ChunkUrl(url=url, method="PUT", headers={}, expires_in_s=expires_s))
 
     async def confirm(self, request: web.Request) -> web.Response:

@@ -16,6 +16,11 @@ class CaptureProgress:
         self.verified_bytes = 0
         self.safe_ms = 0.0
 
+    @property
+    def count(self) -> int:
+        """Of verified chunks."""
+        return len(self._ends_ms)
+
     def has(self, index: int) -> bool:
         return index in self._ends_ms
 

@@ -35,6 +35,8 @@ OPEN_AFTER_STOP_NS = 7 * 24 * 3600 * NS_PER_S
 """A page that was offline may announce what it captured for so long after the stop."""
 MAX_CAPTURES = 50
 """Local captures of one participant in one recording: reloads of the page."""
+MAX_AHEAD = 64
+"""Chunks that may be in the store and not verified, so how much a page can leave there unasked for."""
 MAX_REMEMBERED = 1_000
 """Captures whose progress is kept in memory. Overflow: the one used longest ago is read from the catalog again."""
 VERIFIED_AT_ONCE = 4
@@ -160,7 +162,9 @@ class CaptureDesk:
         return take
 
     async def announced(self, segment: Segment, index: int, chunk: rest.AnnounceChunk) -> None:
-        """Whether this chunk may be sent. Raises Problem `chunk_mismatch`, `chunk_refused` or `capture_finished`.
+        """Whether this chunk may be sent.
+
+        Raises Problem `chunk_mismatch`, `chunk_refused`, `chunks_beyond` or `capture_finished`.
 
         A page may delete everything when it is told `capture_finished`, so that is said of verified chunks alone.
         """
@@ -172,6 +176,8 @@ class CaptureDesk:
             raise Problem("capture_finished")
         if segment.state != "capturing":
             raise Problem("chunk_refused")
+        if index > remembered.progress.count + MAX_AHEAD:
+            raise Problem("chunks_beyond", f"chunk {index} is more than {MAX_AHEAD} beyond what is verified")
 
     async def confirm(
         self, session: Session, recording: Recording, segment: Segment, index: int, chunk: rest.ConfirmChunk

@@ -1,14 +1,16 @@
 """Serves the folder store's signed URLs: `GET /objects/{key}` with ranges, `PUT /objects/{key}`.
 
 Guarantees: nothing happens without a valid signature for this method and key; what people uploaded is never run or
-sniffed by a browser; a PUT that is cut off, too slow or too long leaves nothing behind. Disks are read and written in
-the store's threads: aiohttp's own FileResponse would read them on the event loop that carries media.
+sniffed by a browser; a PUT that is cut off, too slow or of another size than was signed leaves nothing behind; a GET
+that cannot go on breaks the connection, so a part never looks like the whole. Disks are read and written in the store's
+threads: aiohttp's own FileResponse would read them on the event loop that carries media.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import structlog
 from aiohttp import StreamReader, web
 
 from signaling.problems import Problem
@@ -17,7 +19,8 @@ from storage.folder import FolderStore
 from storage.objects import ObjectNotFound, ObjectStoreError
 from storage.signing import UrlRefused
 
-MAX_PUT_BYTES = 64 * 1024 * 1024
+log = structlog.get_logger()
+
 PIECE_BYTES = 256 * 1024
 STALLED_S = 30.0
 """A PUT that moves no byte for so long is given up."""
@@ -59,24 +62,30 @@ class ObjectsApi:
         response = web.StreamResponse(status=206 if part else 200, headers=headers)
         response.content_length = len(body)
         await response.prepare(request)
-        async for piece in self._store.get(key, offset=body.start, length=len(body)):
-            await response.write(piece)
-        await response.write_eof()
+        try:
+            async for piece in self._store.get(key, offset=body.start, length=len(body)):
+                await response.write(piece)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # who asked is gone
+        except ObjectStoreError as error:
+            log.warning("object_cut_off", key=key, id=error.id, detail=error.detail)
+            if request.transport is not None:
+                request.transport.abort()  # the status is sent: nothing else can say that it went wrong
         return response
 
     async def put(self, request: web.Request) -> web.Response:
         key = self._allowed(request)
-        too_large = Problem("body_too_large", f"an object has at most {MAX_PUT_BYTES} bytes")
-        if (request.content_length or 0) > MAX_PUT_BYTES:
-            raise too_large
+        size_bytes = int(request.query["size"])  # signed by us
+        if request.content_length not in (None, size_bytes):
+            raise _wrong_size(size_bytes)
+        pieces = _pieces(request.content, size_bytes)
         try:
-            stored = await self._store.receive(key, _pieces(request.content), max_bytes=MAX_PUT_BYTES)
-        except ObjectStoreError as error:
-            if error.id == "refused":
-                raise too_large from None
-            raise
+            stored = await self._store.receive(key, pieces, max_bytes=size_bytes)
         except TimeoutError:
             raise Problem("body_too_slow") from None
+        except ConnectionError:
+            return web.Response(status=400)  # who sent it is gone and will not read this
         return web.Response(headers={"ETag": f'"{stored.etag}"', "Cache-Control": "no-store"})
 
     def _allowed(self, request: web.Request) -> str:
@@ -108,10 +117,19 @@ def _range(request: web.Request, size: int) -> range | None:
     return range(start, stop)
 
 
-async def _pieces(content: StreamReader) -> AsyncIterator[bytes]:
+async def _pieces(content: StreamReader, size_bytes: int) -> AsyncIterator[bytes]:
+    """Exactly so many bytes; raises Problem `wrong_size` otherwise."""
+    left = size_bytes
     while True:
         async with asyncio.timeout(STALLED_S):
             piece = await content.read(PIECE_BYTES)
+        left -= len(piece)
+        if left < 0 or (left and not piece):
+            raise _wrong_size(size_bytes)
         if not piece:
             return
         yield piece
+
+
+def _wrong_size(size_bytes: int) -> Problem:
+    return Problem("wrong_size", f"the object was announced with {size_bytes} bytes")

@@ -30,7 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "chunk_mismatch": (422, "The chunk in the store is not the chunk that was announced"),
     "chunk_missing": (404, "The chunk is not in the store"),
     "chunk_refused": (409, "The local copy is finished, and this chunk is not part of it"),
-    "chunks_beyond": (409, "More chunks are verified than the local copy is said to have"),
+    "chunks_beyond": (409, "Chunks lie beyond what the local copy has or is about to have"),
     "chunks_missing": (409, "Chunks of the local copy are not verified"),
     "forbidden": (403, "Only a host may do this"),
     "foreign_origin": (403, "The page comes from another site"),
@@ -53,6 +53,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown_session": (404, "There is no such session"),
     "url_refused": (403, "The signed URL is not valid or has expired"),
     "wrong_host_secret": (403, "The host secret is wrong"),
+    "wrong_size": (422, "The object has another size than was announced"),
 }
 """id -> (status, title) of every problem the REST interface gives."""
 

@@ -103,8 +103,9 @@ class FolderStore:
         expires = int(self._clock()) + expires_s
         return self._signer.sign("GET", check_key(key), expires=expires, filename=filename)
 
-    def presign_put(self, key: str, *, expires_s: int) -> str:
-        return self._signer.sign("PUT", check_key(key), expires=int(self._clock()) + expires_s)
+    def presign_put(self, key: str, *, expires_s: int, size_bytes: int) -> str:
+        expires = int(self._clock()) + expires_s
+        return self._signer.sign("PUT", check_key(key), expires=expires, size_bytes=size_bytes)
 
     @property
     def browser_origin(self) -> str:

@@ -61,8 +61,11 @@ class ObjectStore(Protocol):
     def presign_get(self, key: str, *, expires_s: int, filename: str = "") -> str:
         """URL for one GET (ranges allowed); `filename`: served as an attachment of that name, else inline."""
 
-    def presign_put(self, key: str, *, expires_s: int) -> str:
-        """URL for one PUT of this key; sending it again replaces the object."""
+    def presign_put(self, key: str, *, expires_s: int, size_bytes: int) -> str:
+        """URL for one PUT of this key with so many bytes; sending it again replaces the object.
+
+        A folder takes no other size. S3 takes any (a signed URL cannot bind it): whoever relies on it must look.
+        """
 
     @property
     def browser_origin(self) -> str:

@@ -129,13 +129,14 @@ class S3Store:
         life = timedelta(seconds=expires_s)
         return self._signer.presigned_get_object(self._bucket, self._name(key), expires=life, response_headers=headers)
 
-    def presign_put(self, key: str, *, expires_s: int) -> str:
+    def presign_put(self, key: str, *, expires_s: int, size_bytes: int) -> str:
+        """`size_bytes` is not bound: captures are compared when they are confirmed."""
         return self._signer.presigned_put_object(self._bucket, self._name(key), expires=timedelta(seconds=expires_s))
 
     @property
     def browser_origin(self) -> str:
         """Taken from a URL, as the client may put the bucket's name into the host."""
-        url = urlsplit(self.presign_put("origin", expires_s=1))
+        url = urlsplit(self.presign_put("origin", expires_s=1, size_bytes=0))
         return f"{url.scheme}://{url.netloc}"
 
     def _name(self, key: str) -> str:

@@ -1,6 +1,7 @@
 """Signed, expiring URLs for the folder store: whoever holds one may do one thing to one object until it expires.
 
-The signature is HMAC-SHA256 over method, key, expiry and file name, of a secret that never leaves the data folder.
+The signature is HMAC-SHA256 over method, key, expiry, size (of a PUT) and file name, with a secret that never leaves the
+data folder.
 What this does not do: limit how often a URL is used (S3's do not either).
 """
 
@@ -33,26 +34,28 @@ class UrlSigner:
         self._secret = secret
         self._base_url = base_url.rstrip("/")
 
-    def sign(self, method: str, key: str, *, expires: int, filename: str = "") -> str:
-        """`expires` is Unix time in seconds."""
+    def sign(self, method: str, key: str, *, expires: int, size_bytes: int | None = None, filename: str = "") -> str:
+        """`expires` is Unix time in seconds, `size_bytes` what a PUT must have."""
         query = {"expires": str(expires), "method": method}
+        if size_bytes is not None:
+            query["size"] = str(size_bytes)
         if filename:
             query["filename"] = filename
-        query["signature"] = self._signature(method, key, str(expires), filename)
+        query["signature"] = self._signature(method, key, str(expires), query.get("size", ""), filename)
         return f"{self._base_url}/objects/{quote(key)}?{urlencode(query, quote_via=quote)}"
 
     def verify(self, method: str, key: str, query: Mapping[str, str], now: float) -> None:
         """`query` as decoded from the URL, `now` in Unix seconds. Raises UrlRefused."""
         expires, filename = query.get("expires", ""), query.get("filename", "")
-        expected = self._signature(method, key, expires, filename)
+        expected = self._signature(method, key, expires, query.get("size", ""), filename)
         if not hmac.compare_digest(expected.encode(), query.get("signature", "").encode()):
             raise UrlRefused("the signature of this URL is wrong")
         if now >= int(expires):  # signed by us, so it is a number
             raise UrlRefused("this URL has expired")
 
-    def _signature(self, method: str, key: str, expires: str, filename: str) -> str:
+    def _signature(self, method: str, key: str, expires: str, size: str, filename: str) -> str:
         # Neither method, nor key, nor a number can hold a line break; the file name comes last and may.
-        message = "\n".join((method, key, expires, filename))
+        message = "\n".join((method, key, expires, size, filename))
         return hmac.new(self._secret, message.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 

@@ -117,14 +117,34 @@ async def test_what_is_not_in_the_store_is_not_confirmed(control: Control) -> No
     assert not control.spool.of(recording["recording_id"])[0].of(ChunkVerified)
 
 
-@pytest.mark.parametrize("damaged", [b"abcdeX", b"abcde", b"abcdefg", b""])
-async def test_a_damaged_chunk_is_not_confirmed_and_can_be_sent_again(control: Control, damaged: bytes) -> None:
+async def test_a_damaged_chunk_is_not_confirmed_and_can_be_sent_again(control: Control) -> None:
     copy, _, recording = await a_copy(control)
-    await copy.put(0, b"abcdef", sent=damaged)
+    await copy.put(0, b"abcdef", sent=b"abcdeX")
     answer = await copy.confirm(0, b"abcdef")
     assert (answer.status, answer.problem()) == (422, "chunk_mismatch")
     assert not control.spool.of(recording["recording_id"])[0].of(ChunkVerified)
     assert (await copy.send(0, b"abcdef", 10))["verified_bytes"] == 6
+
+
+@pytest.mark.parametrize("stored", [b"abcde", b"abcdefg", b""])
+async def test_a_store_that_took_another_size_is_found_out(control: Control, stored: bytes) -> None:
+    """S3 does not bind the size of a signed PUT."""
+    copy, session, recording = await a_copy(control)
+    key = captures.chunk_key(session["session_id"], recording["recording_id"], copy.segment_id, 0)
+    await control.studio.store.put(key, stored, content_type="application/octet-stream")
+    assert (await copy.confirm(0, b"abcdef")).problem() == "chunk_mismatch"
+
+
+async def test_a_chunk_far_beyond_what_is_verified_is_refused(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captures, "MAX_AHEAD", 2)
+    copy, _, _ = await a_copy(control)
+    answer = await copy.announce(3, b"x")
+    assert (answer.status, answer.problem()) == (409, "chunks_beyond")
+    assert (await copy.announce(2, b"x")).status == 200
+    await copy.send(0, b"one", 1000)
+    assert (await copy.announce(3, b"x")).status == 200
 
 
 async def test_confirming_again_changes_nothing_and_needs_the_object_no_more(control: Control) -> None:

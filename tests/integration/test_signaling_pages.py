@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from signaling import objects
+from storage.objects import ObjectStoreError
 from storage.signing import UrlSigner
 from tests.support.control import SECRET, Control, start_control
 
@@ -182,7 +184,9 @@ async def test_an_expired_or_forged_url_is_refused(control: Control) -> None:
         answer = await control.call("GET", url)
         assert (answer.status, answer.problem()) == (403, "url_refused"), url
     assert (await control.call("PUT", good, data=b"x")).problem() == "url_refused"
-    assert (await control.call("GET", control.studio.store.presign_put(KEY, expires_s=60))).problem() == "url_refused"
+    assert (
+        await control.call("GET", control.studio.store.presign_put(KEY, expires_s=60, size_bytes=1))
+    ).problem() == "url_refused"
 
 
 @pytest.mark.parametrize("key", ["..%2f..%2fsecret", "a/../../secret", "a//b", "%00", "+incoming/x", "a" * 600])
@@ -198,32 +202,79 @@ async def test_an_object_that_is_not_there_is_404(control: Control) -> None:
 
 
 async def test_a_put_stores_and_a_second_one_replaces(control: Control) -> None:
-    url = control.studio.store.presign_put(KEY, expires_s=60)
     for data in (FILM, b"", b"second"):
+        url = control.studio.store.presign_put(KEY, expires_s=60, size_bytes=len(data))
         assert (await control.call("PUT", url, data=data)).status == 200
         assert b"".join([piece async for piece in control.studio.store.get(KEY)]) == data
 
 
-async def test_a_put_that_is_too_large_leaves_nothing(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "MAX_PUT_BYTES", 1000)
-    url = control.studio.store.presign_put(KEY, expires_s=60)
+@pytest.mark.parametrize("size", [0, 500, 999, 1001, 1500])
+async def test_a_put_of_another_size_than_was_signed_leaves_nothing(control: Control, size: int) -> None:
+    url = control.studio.store.presign_put(KEY, expires_s=60, size_bytes=1000)
 
     async def unannounced() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"x" * 500
+        yield b"x" * (size // 2)
+        yield b"x" * (size - size // 2)
 
-    for body in (b"x" * 1001, unannounced()):
+    for body in (b"x" * size, unannounced()):
         answer = await control.call("PUT", url, data=body)
-        assert (answer.status, answer.problem()) == (413, "body_too_large")
+        assert (answer.status, answer.problem()) == (422, "wrong_size")
     assert [info async for info in control.studio.store.list("")] == []
+    assert (await control.call("PUT", url.replace("size=1000", f"size={size}"), data=b"")).problem() == "url_refused"
     assert (await control.call("PUT", url, data=b"x" * 1000)).status == 200
+
+
+async def test_a_store_that_fails_under_way_breaks_the_connection(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await control.studio.store.put(KEY, FILM, content_type="video/webm")
+
+    async def failing(key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        yield FILM[:2]
+        raise ObjectStoreError("unavailable", "the disk is gone")
+
+    monkeypatch.setattr(control.studio.store, "get", failing)
+    url = control.url + control.studio.store.presign_get(KEY, expires_s=60)
+    async with control.http.get(url) as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    assert not [name for name in control.studio.counters if name.startswith("problem_")]
+
+
+async def test_who_leaves_during_a_download_or_upload_is_no_problem(
+    control: Control, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await control.studio.store.put(KEY, FILM, content_type="video/webm")
+    ended = asyncio.Event()
+
+    async def endless(key: str, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        try:
+            yield FILM[:1]
+            while True:
+                yield b""
+                await asyncio.sleep(0)
+                if control.studio.counters["gone"]:
+                    raise ConnectionResetError("Cannot write to closing transport")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(control.studio.store, "get", endless)
+    async with control.http.get(control.url + control.studio.store.presign_get(KEY, expires_s=60)) as answer:
+        await answer.content.readany()
+        answer.close()
+    control.studio.counters["gone"] += 1
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert not [name for name in control.studio.counters if name.startswith("problem_")]
+    assert "request_failed" not in capsys.readouterr().out
 
 
 async def test_a_put_that_stalls_or_breaks_off_leaves_nothing(
     control: Control, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(objects, "STALLED_S", 0.1)
-    path = control.studio.store.presign_put(KEY, expires_s=60)
+    path = control.studio.store.presign_put(KEY, expires_s=60, size_bytes=100)
     host, port = control.url.removeprefix("http://").split(":")
     head = f"PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\nabc".encode()
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -238,4 +289,5 @@ async def test_a_put_that_stalls_or_breaks_off_leaves_nothing(
     incoming = tmp_path / "objects" / "+incoming"
     while list(incoming.iterdir()):
         await asyncio.sleep(0.01)
+    assert control.studio.counters["problem_internal"] == 0
     assert [info async for info in control.studio.store.list("")] == []

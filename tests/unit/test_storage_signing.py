@@ -58,6 +58,14 @@ def test_a_missing_field_is_refused(field: str) -> None:
         SIGNER.verify("GET", "a", query, 1000.0)
 
 
+@pytest.mark.parametrize("changed", [{"size": "2"}, {"size": ""}, {"size": "01"}, {"size": "1\n"}])
+def test_another_size_is_refused(changed: dict[str, str]) -> None:
+    _, query = taken_apart(SIGNER.sign("PUT", "a", expires=2000, size_bytes=1))
+    SIGNER.verify("PUT", "a", query, 1000.0)
+    with pytest.raises(UrlRefused):
+        SIGNER.verify("PUT", "a", query | changed, 1000.0)
+
+
 def test_another_method_key_or_secret_is_refused() -> None:
     _, query = taken_apart(SIGNER.sign("GET", "a", expires=2000))
     for method, key, signer in [("PUT", "a", SIGNER), ("GET", "b", SIGNER), ("GET", "a", UrlSigner(bytes(32)))]:
