@@ -157,9 +157,14 @@ class Delivery:
 
         await persistently("chunk_fetch", get, object_key=key)
 
-    async def forget(self, key: str) -> None:
-        """Delete an object."""
-        await persistently("chunk_delete", lambda: self._store.delete(key), object_key=key)
+    async def forget_all(self, prefix: str) -> None:
+        """Delete every object whose key begins so."""
+
+        async def delete() -> None:
+            for key in [info.key async for info in self._store.list(prefix)]:
+                await self._store.delete(key)
+
+        await persistently("chunks_delete", delete, prefix=prefix)
 
     async def _verify(self, segment: Segment) -> None:
         info = await self._store.head(segment.object_key)

@@ -1,7 +1,7 @@
 """A browser's local copy: its verified chunks joined, remuxed, stored; then the chunk objects are deleted.
 
-Chunks are deleted only when the row of the whole file says `stored`. A copy that cannot be made into a file keeps its
-chunks and is `failed` with the reason.
+Chunks, also those that were sent and never verified, are deleted only when the row of the whole file says `stored`.
+A copy that cannot be made into a file keeps its chunks and is `failed` with the reason.
 """
 
 from concurrent.futures import Executor
@@ -11,8 +11,8 @@ import av
 import structlog
 
 from recorder.delivery import Delivery, persistently
-from recorder.events import ChunkVerified, TakeOpened
-from recorder.manifest import Segment
+from recorder.events import TakeOpened
+from recorder.manifest import Segment, chunks_prefix
 from recorder.recording_state import Capture
 from recorder.remux import WEBM_CODECS, remux, stream_codecs
 from recorder.track_task import in_thread
@@ -55,12 +55,8 @@ class LocalCopy:
                 return segment
             await self._delivery.deliver(segment, file, self._take, session_id, recording_id)
             file.unlink(missing_ok=True)
-        for chunk in self._chunks():
-            await self._delivery.forget(chunk.object_key)
+        await self._delivery.forget_all(chunks_prefix(session_id, recording_id, opened.segment_id))
         return segment
-
-    def _chunks(self) -> list[ChunkVerified]:
-        return [self._capture.chunks[index] for index in sorted(self._capture.chunks)]
 
     async def _was_stored(self, segment: Segment) -> bool:
         """An earlier process may have got that far; its chunks may be gone."""

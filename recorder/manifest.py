@@ -129,6 +129,11 @@ def manifest_key(session_id: str, recording_id: str) -> str:
     return f"{recording_prefix(session_id, recording_id)}/manifest.json"
 
 
+def chunks_prefix(session_id: str, recording_id: str, segment_id: str) -> str:
+    """How the keys of a local copy's chunks begin."""
+    return f"{recording_prefix(session_id, recording_id)}/local/{segment_id}/chunks/"
+
+
 def file_key(session_id: str, recording_id: str, copy: str, file_name: str) -> str:
     """`file_name`: segment id and extension."""
     return f"{recording_prefix(session_id, recording_id)}/{copy}/{file_name}"

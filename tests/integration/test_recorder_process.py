@@ -269,6 +269,10 @@ async def local_row(data: Data) -> None:
 async def test_the_chunks_of_a_local_copy_become_one_seekable_file(data: Data, tmp_path: Path) -> None:
     content = captured(tmp_path)
     chunks = await put_chunks(data, content, 3)
+    never_verified = chunks[0].object_key.replace("000000", "000007")
+    of_another = chunks[0].object_key.replace(LOCAL_SEGMENT, "seg_zzzzzzzzzzzzzzzz")
+    for key in (never_verified, of_another):
+        await data.store.put(key, b"1", content_type="application/octet-stream")
     await local_row(data)
     write_events(
         data, *OPENING, CAPTURE, *reversed(chunks), STOPPED, CaptureFinished(segment_id=LOCAL_SEGMENT, chunks=3)
@@ -292,9 +296,10 @@ async def test_the_chunks_of_a_local_copy_become_one_seekable_file(data: Data, t
     row = await data.catalog.segment(LOCAL_SEGMENT)
     assert row is not None
     assert (row.state, row.sha256, row.codec) == ("stored", sha256(path.read_bytes()).hexdigest(), "vp8,opus")
-    for chunk in chunks:
+    for key in (*(chunk.object_key for chunk in chunks), never_verified):
         with pytest.raises(ObjectNotFound):
-            await data.store.head(chunk.object_key)
+            await data.store.head(key)
+    assert (await data.store.head(of_another)).size_bytes == 1
 
 
 async def test_chunks_that_come_after_the_recording_was_finished_rewrite_the_manifest(
