@@ -1,7 +1,7 @@
 """Signed, expiring URLs for the folder store: whoever holds one may do one thing to one object until it expires.
 
-The signature is HMAC-SHA256 over method, key, expiry, size (of a PUT) and file name, with a secret that never leaves the
-data folder.
+The signature is HMAC-SHA256 over method, key, expiry, size (of a PUT) and file name, with a secret that never leaves
+the data folder.
 What this does not do: limit how often a URL is used (S3's do not either).
 """
 
