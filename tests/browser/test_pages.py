@@ -283,6 +283,39 @@ async def test_what_was_muted_stays_muted_after_a_reload(studio: Studio, rooms: 
     await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
 
 
+BLOCK_UDP = """{
+  const native = RTCPeerConnection.prototype.setRemoteDescription;
+  window.open = false;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    const blocked = sdp.replace(/^(a=candidate:(?:\\S+ ){5})\\d+/gm, '$165000');
+    return native.call(this, { type, sdp: window.open ? sdp : blocked });
+  };
+}"""
+"""Sends media to a port where nobody listens."""
+
+
+async def test_a_network_that_blocks_media_is_named(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Blocked")
+    guest = await open_page(rooms.browser)
+    await guest.page.add_init_script(BLOCK_UDP)
+    await join(guest, session["guest_url"], "Blo", LISTENING)
+    await guest.until("() => stemroom.state.connection.blocked")
+    await expect(guest.page.locator("#connection-banner")).to_contain_text("block the media port (UDP)")
+
+
+async def test_what_the_studio_cannot_take_is_said_once_and_not_offered_again(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Refused")
+    guest = await open_page(rooms.browser)
+    await guest.page.add_init_script(
+        "{ const send = WebSocket.prototype.send; window.offers = 0; WebSocket.prototype.send = function (text) {"
+        "  if (text.includes('webrtc_offer')) { offers++; text = text.replaceAll('opus/48000', 'other/48000'); }"
+        "  return send.call(this, text); }; }"
+    )
+    await join(guest, session["guest_url"], "Ref", LISTENING)
+    await expect(guest.page.get_by_role("alert").filter(has_text="no_common_codec")).to_be_visible()
+    assert await guest.page.evaluate("offers") == 1
+
+
 BREAK_RECORDERS = """{
   const Native = window.MediaRecorder;
   window.recorders = [];

@@ -98,7 +98,10 @@ export class Call {
     room.on('left', ({ participant, reason }) =>
       announce(`${participant.display_name} ${reason === 'lost' ? 'lost the connection' : 'left'}`),
     );
-    room.on('error', ({ id, detail }) => console.warn('refused by the studio', id, detail));
+    room.on('error', ({ id, detail, negotiation }) => {
+      console.warn('refused by the studio', id, detail);
+      if (negotiation) toast(`The studio cannot take this browser’s sound or picture (${id}). Choose other devices, or use a current Chrome, Edge or Firefox.`, { kind: 'error' });
+    });
     this.capture.on('running', () => this.#sendStatus());
     this.capture.on('problem', (problem) => toast(problem, { kind: 'error' }));
   }
@@ -211,7 +214,7 @@ export class Call {
   }
 
   #showConnection() {
-    const { signaling, publish, subscribe } = this.room.connection;
+    const { signaling, publish, subscribe, blocked } = this.room.connection;
     const banner = byId('connection-banner', HTMLElement);
     const media = [publish, subscribe].some((state) => state === 'failed' || state === 'disconnected');
     let text = '';
@@ -219,6 +222,8 @@ export class Call {
       text = media
         ? 'Connection lost. Trying to come back…'
         : 'The studio does not answer. Trying again; sound and picture may go on meanwhile.';
+    } else if (blocked) {
+      text = 'Your network seems to block the media port (UDP). Try another network; a relay is not there yet.';
     } else if (media) {
       text = 'Sound and picture are interrupted. Trying to come back…';
     }

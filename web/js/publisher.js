@@ -31,6 +31,7 @@ export class Publisher extends Emitter {
   #pending = null;
   #offerId = 0;
   #again = false;
+  #isRefused = false;
   #closed = false;
   /** @type {Promise<void>} */
   #work = Promise.resolve();
@@ -66,7 +67,7 @@ export class Publisher extends Emitter {
   /** After the WebSocket came back: the offer under way may never have arrived. */
   resend() {
     if (this.#pc?.connectionState === 'failed') this.restart();
-    else if (this.#pending) this.#transmit();
+    else if (this.#pending && !this.#isRefused) this.#transmit();
   }
 
   /** Begin again with a new peer connection. */
@@ -77,6 +78,16 @@ export class Publisher extends Emitter {
       await this.#applyTracks();
       await this.#offer();
     });
+  }
+
+  /**
+   * The server refused something, probably the offer under way, and would refuse it again: it is not repeated. The
+   * next one comes with other tracks or another connection; an answer that comes all the same is taken.
+   */
+  refused() {
+    if (!this.#pending) return;
+    clearTimeout(this.#timer);
+    this.#isRefused = true;
   }
 
   /** @param {import('./messages.js').WebrtcAnswer} answer */
@@ -184,7 +195,7 @@ export class Publisher extends Emitter {
   async #offer() {
     const pc = this.#pc;
     if (!pc) return;
-    if (this.#pending) {
+    if (this.#pending && !this.#isRefused) {
       this.#again = true;
       return;
     }
@@ -202,6 +213,7 @@ export class Publisher extends Emitter {
     for (const [kind, transceiver] of this.#transceivers) {
       if (transceiver.direction === 'sendonly' && transceiver.mid !== null) tracks.push({ mid: transceiver.mid, kind });
     }
+    this.#isRefused = false;
     this.#pending = { offer_id: ++this.#offerId, sdp, tracks };
     this.#transmit();
   }

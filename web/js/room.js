@@ -6,6 +6,7 @@
  * anew. Closing order: signaling, then publisher, then subscriber.
  */
 
+import { Blockage } from './blockage.js';
 import { SessionClock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { Signaling } from './protocol.js';
@@ -23,11 +24,15 @@ import { Subscriber } from './subscriber.js';
 /** A failed subscribe connection is made anew at most so often. */
 const REJOIN_INTERVAL_MS = 5000;
 
+/** Refused offers: asking again with the same one helps nobody. */
+const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerprint', 'dtls_required', 'no_common_codec', 'too_many_tracks'];
+
 /**
  * @typedef {object} Connection how this page is connected
  * @property {import('./protocol.js').SignalingState} signaling
  * @property {RTCPeerConnectionState | 'none'} publish
  * @property {RTCPeerConnectionState | 'none'} subscribe
+ * @property {boolean} blocked media does not come through, for longer than it should take
  */
 
 /**
@@ -39,7 +44,7 @@ const REJOIN_INTERVAL_MS = 5000;
  *   media: readonly ReceivedTrack[],
  *   recording: RecordingView | null,
  *   connection: Connection,
- *   error: {id: string, detail: string},
+ *   error: {id: string, detail: string, negotiation: boolean},
  *   closed: import('./protocol.js').CloseReason,
  * }>}
  */
@@ -61,6 +66,7 @@ export class Room extends Emitter {
   /** @type {Map<OwnKind, boolean>} */
   #muted = new Map();
   #rejoinedMs = -Infinity;
+  #blockage = new Blockage(() => this.#connectionChanged());
 
   /** @param {import('./messages.js').Identity} identity */
   constructor(identity) {
@@ -96,6 +102,7 @@ export class Room extends Emitter {
       signaling: this.#signaling.state,
       publish: this.#publisher?.connection?.connectionState ?? 'none',
       subscribe: this.#subscriber?.connection.connectionState ?? 'none',
+      blocked: this.#blockage.blocked,
     };
   }
 
@@ -210,7 +217,7 @@ export class Room extends Emitter {
         this.#setRecording(message.recording);
         break;
       case 'error':
-        this.emit('error', message);
+        this.#refused(message);
         break;
       default:
         this.#rosterMessage(message);
@@ -247,12 +254,22 @@ export class Room extends Emitter {
     this.emit('participants', this.#roster.all);
   }
 
+  /** @param {import('./messages.js').ErrorMessage} error */
+  #refused({ id, detail }) {
+    const negotiation = NEGOTIATION_ERRORS.includes(id);
+    if (negotiation) this.#publisher?.refused();
+    this.emit('error', { id, detail, negotiation });
+  }
+
   #connectionChanged() {
+    const { publish, subscribe } = this.connection;
+    this.#blockage.update([publish, subscribe]);
     this.emit('connection', this.connection);
   }
 
   /** @param {import('./protocol.js').CloseReason} reason */
   #ended(reason) {
+    this.#blockage.close();
     this.#publisher?.close();
     this.#subscriber?.close();
     this.#media = [];
