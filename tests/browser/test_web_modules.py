@@ -273,7 +273,8 @@ def test_leaving_while_the_browser_still_asks_leaves_nothing_open(page: Page) ->
 
 # --- the WebSocket
 
-FAKE_SOCKETS = """window.sockets = []; window.WebSocket = class { constructor() { sockets.push(this); } close() {} send() {} };
+FAKE_SOCKETS = """window.sockets = [];
+    window.WebSocket = class { constructor() { sockets.push(this); } close() {} send() {} };
     const line = new m.Signaling('ws://localhost:9/', 'token', { reset() {}, guess() {}, add() {} });
     let closed = null; line.on('closed', (reason) => (closed = reason)); line.connect();"""
 
@@ -281,7 +282,7 @@ FAKE_SOCKETS = """window.sockets = []; window.WebSocket = class { constructor() 
 @pytest.mark.parametrize(
     ("code", "reason", "state"),
     [
-        (1000, "left", "closed"),
+        (1000, None, "waiting"),
         (1008, "misunderstood", "closed"),
         (1009, "misunderstood", "closed"),
         (4409, "replaced", "closed"),
@@ -290,8 +291,13 @@ FAKE_SOCKETS = """window.sockets = []; window.WebSocket = class { constructor() 
     ],
 )
 def test_only_some_ends_of_the_connection_are_final(page: Page, code: int, reason: str | None, state: str) -> None:
-    body = "sockets[0].onclose({ code: argument }); return [closed, line.state]"
+    body = "sockets[0].onclose({ code: argument, reason: '' }); return [closed, line.state]"
     assert run(page, "protocol.js", FAKE_SOCKETS + body, code) == [reason, state]
+
+
+def test_a_line_closed_because_the_participant_left_is_not_opened_again(page: Page) -> None:
+    body = "sockets[0].onclose({ code: 1000, reason: 'left' }); return [closed, line.state]"
+    assert run(page, "protocol.js", FAKE_SOCKETS + body) == ["left", "closed"]
 
 
 # --- the log of a capture

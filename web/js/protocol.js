@@ -83,7 +83,7 @@ export class Signaling extends Emitter {
     this.#heardMs = performance.now();
     socket.onopen = () => socket.send(JSON.stringify({ type: 'hello', token: this.#token, resume: this.#resume }));
     socket.onmessage = (event) => this.#received(socket, event.data);
-    socket.onclose = (event) => this.#lost(socket, event.code);
+    socket.onclose = (event) => this.#lost(socket, event.code, event.reason);
     clearInterval(this.#watchTimer);
     this.#watchTimer = setInterval(() => this.#watch(socket), 1000);
   }
@@ -179,11 +179,13 @@ export class Signaling extends Emitter {
   /**
    * @param {WebSocket} socket
    * @param {number} code
+   * @param {string} [reason]
    */
-  #lost(socket, code) {
+  #lost(socket, code, reason = '') {
     if (socket !== this.#socket) return;
     this.#drop();
-    const final = FINAL_CODES[code];
+    // 1000 without `left` is a line that somebody between here and the studio closed politely.
+    const final = code === 1000 && reason !== 'left' ? undefined : FINAL_CODES[code];
     if (final) {
       this.#finish(final);
       return;
