@@ -6,16 +6,16 @@ everything made from them is stored and verified and `keep_journal_days` have pa
 """
 
 import asyncio
+import os
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
 import structlog
 
 from recorder.delivery import Delivery
-from recorder.recording import RecordingWork, journal_names
+from recorder.recording import FAULT_PAUSE_S, RecordingWork, journal_names
 from recorder.settings import RecorderSettings
 from recorder.track_task import POLL_S, in_thread
 from storage.ids import ID_PATTERN
@@ -24,7 +24,6 @@ log = structlog.get_logger()
 
 IDLE_POLL_S = 2.0
 """A local copy's late chunks may open a recording's journal again at any time."""
-FAULT_PAUSE_S = 15.0
 RETENTION_CHECK_S = 60.0
 DAY_S = 86_400.0
 
@@ -56,17 +55,28 @@ class SpoolFollower:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for recording_id in self._recordings():
-                    if recording_id not in self._working and await self._wakes(recording_id, time.monotonic()):
+                try:
+                    names = sorted(os.listdir(self._spool))
+                except OSError as error:
+                    log.error("spool_unreadable", reason=str(error), retry_s=FAULT_PAUSE_S)
+                    await asyncio.sleep(FAULT_PAUSE_S)
+                    continue
+                for recording_id in filter(ID_PATTERN.fullmatch, names):
+                    if recording_id not in self._working and await self._may_wake(recording_id):
                         self._working.add(recording_id)
                         self._resting.pop(recording_id, None)
                         group.create_task(self._follow(recording_id), name=recording_id)
                 await asyncio.sleep(POLL_S)
 
-    def _recordings(self) -> Iterator[str]:
-        for folder in sorted(self._spool.iterdir()):
-            if ID_PATTERN.fullmatch(folder.name) and folder.is_dir():
-                yield folder.name
+    async def _may_wake(self, recording_id: str) -> bool:
+        try:
+            return await self._wakes(recording_id, time.monotonic())
+        except NotADirectoryError:
+            return False
+        except OSError as error:
+            log.error("journals_unreadable", recording_id=recording_id, reason=str(error), retry_s=FAULT_PAUSE_S)
+            self._resting[recording_id] = _Resting(frozenset(), False, time.monotonic() + FAULT_PAUSE_S)
+            return False
 
     async def _wakes(self, recording_id: str, now_s: float) -> bool:
         """There is something to do for this recording."""
@@ -84,10 +94,9 @@ class SpoolFollower:
         return False
 
     async def _follow(self, recording_id: str) -> None:
-        work = RecordingWork(
-            self._spool / recording_id, self._work / recording_id, self._delivery, self._settings, self._threads
-        )
+        spool, work_folder = self._spool / recording_id, self._work / recording_id
         try:
+            work = RecordingWork(spool, work_folder, self._delivery, self._settings, self._threads)
             await work.run()
             self._resting[recording_id] = _Resting(work.names, work.complete, time.monotonic())
         except Exception:

@@ -7,7 +7,10 @@ over when its events say so, or when nobody writes events any more.
 
 import asyncio
 import os
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,6 +30,8 @@ log = structlog.get_logger()
 
 EVENTS_PREFIX = "events-"
 MANIFEST_NAME = "manifest.json"
+FAULT_PAUSE_S = 15.0
+"""Before what failed unexpectedly is tried again."""
 
 
 class Delivered(msgspec.Struct):
@@ -68,6 +73,9 @@ class RecordingWork:
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
         self._manifest = self._read(MANIFEST_NAME)
+        self._unsaved: dict[str, bytes] = {}
+        """Files for the work folder that could not be written, by name."""
+        self._save_at_s = 0.0
 
     @property
     def complete(self) -> bool:
@@ -87,7 +95,8 @@ class RecordingWork:
                     growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
                     if self._state is not None and self._tracks_done() and (self._stopped or not growing):
                         await self._write_manifest(self._state)
-                    if idle and not growing:
+                    self._save(time.monotonic())
+                    if idle and not growing and not self._unsaved:
                         break
                     await asyncio.sleep(POLL_S)
         finally:
@@ -104,7 +113,7 @@ class RecordingWork:
             if name.startswith(EVENTS_PREFIX):
                 self._events[name] = JournalReader(self._spool / name)
             else:
-                self._tasks[name] = group.create_task(self._track(self._spool / name), name=name)
+                self._tasks[name] = group.create_task(self._guarded(name, self._track), name=name)
         self.names = names
 
     def _read_events(self) -> None:
@@ -125,7 +134,17 @@ class RecordingWork:
     def _tracks_done(self) -> bool:
         return all(task.done() for name, task in self._tasks.items() if name.endswith(SUFFIX))
 
-    async def _track(self, journal: Path) -> None:
+    async def _guarded(self, name: str, work: Callable[[str], Awaitable[None]]) -> None:
+        """A fault costs this track or local copy a pause, and no other anything."""
+        while True:
+            try:
+                return await work(name)
+            except Exception:
+                log.exception("recording_task_failed", task=name, retry_s=FAULT_PAUSE_S)
+            await asyncio.sleep(FAULT_PAUSE_S)
+
+    async def _track(self, name: str) -> None:
+        journal = self._spool / name
         done = self._remembered(journal.stem.rpartition("-")[0])
         if done is None:
             task = TrackTask(journal, self._work, self._settings, self._threads)
@@ -152,10 +171,10 @@ class RecordingWork:
         for segment_id, capture in self._state.captures.items():
             take = self._state.takes.get(capture.opened.take_id)
             if capture.finished_chunks is not None and segment_id not in self._tasks and take is not None:
-                copying = self._local_copy(capture, take, self._state)
-                self._tasks[segment_id] = group.create_task(copying, name=segment_id)
+                copying = partial(self._local_copy, capture, take, self._state)
+                self._tasks[segment_id] = group.create_task(self._guarded(segment_id, copying), name=segment_id)
 
-    async def _local_copy(self, capture: Capture, take: TakeOpened, state: RecordingState) -> None:
+    async def _local_copy(self, capture: Capture, take: TakeOpened, state: RecordingState, _: str) -> None:
         done = self._remembered(capture.opened.segment_id)
         if done is None:
             copy = LocalCopy(capture, take, self._work, self._delivery, self._threads)
@@ -180,8 +199,13 @@ class RecordingWork:
             self._write(MANIFEST_NAME, data)
 
     def _remembered(self, segment_id: str) -> Delivered | None:
+        """None too for a memo that a power failure damaged."""
         data = self._read(f"{segment_id}.json")
-        return _decode(data) if data else None
+        try:
+            return _decode(data) if data else None
+        except msgspec.MsgspecError as error:
+            log.warning("memo_unreadable", segment_id=segment_id, reason=str(error))
+            return None
 
     def _remember(self, done: Delivered) -> None:
         """Failures are not remembered: the next process tries again."""
@@ -195,8 +219,25 @@ class RecordingWork:
             return b""
 
     def _write(self, name: str, data: bytes) -> None:
-        """Whole or not at all. Losing it in a power failure costs work, nothing else."""
-        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._work / f"{name}.draft"
-        draft.write_bytes(data)
-        os.replace(draft, self._work / name)
+        """Now, or later when the disk fails. Losing it costs work, nothing else."""
+        self._unsaved[name] = data
+        self._save_at_s = 0.0
+        self._save(time.monotonic())
+
+    def _save(self, now_s: float) -> None:
+        """Each file whole or not at all."""
+        if not self._unsaved or now_s < self._save_at_s:
+            return
+        try:
+            self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name, data in list(self._unsaved.items()):
+                draft = self._work / f"{name}.draft"
+                with draft.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, self._work / name)
+                del self._unsaved[name]
+        except OSError as error:
+            self._save_at_s = now_s + FAULT_PAUSE_S
+            log.error("memo_not_written", names=sorted(self._unsaved), reason=str(error), retry_s=FAULT_PAUSE_S)

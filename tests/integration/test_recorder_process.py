@@ -345,6 +345,25 @@ async def test_what_was_delivered_is_not_made_again(data: Data, voice: list[Jour
     assert [who.display_name for who in after.participants] == ["Ada", "Bob"]
 
 
+async def test_a_torn_memo_and_a_folder_that_cannot_be_read_cost_nothing_else(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    closed = data.spool.with_name("rec_" + "z" * 16)
+    closed.symlink_to(closed.name)
+    data.work.mkdir(parents=True)
+    (data.work / f"{MICROPHONE_SEGMENT}.json").write_bytes(b'{"take_id": "tak')
+    async with recorder(data.folder) as process:
+        await process.event("journals_unreadable", recording_id=closed.name)
+        await process.event("memo_unreadable", segment_id=MICROPHONE_SEGMENT)
+        await process.event("recording_finished")
+        process.child.terminate()
+        assert await process.ended() == 0
+    assert segments(await stored_manifest(data))[MICROPHONE_SEGMENT].state == "stored"
+    assert b"sha256" in (data.work / f"{MICROPHONE_SEGMENT}.json").read_bytes()
+
+
 async def test_a_journal_is_deleted_when_its_file_is_stored_and_its_days_are_over(
     data: Data, voice: list[JournalPacket]
 ) -> None:
