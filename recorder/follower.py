@@ -1,13 +1,12 @@
 """All recordings in the spool, each in its own task, and the end of their journals' lives.
 
 The tail of the spool is followed by looking: a recording that may grow every POLL_S, one at rest every IDLE_POLL_S. A
-fault in one recording's work is logged and costs that recording a pause, nothing else. Journals are deleted when
-everything made from them is stored and verified and `keep_journal_days` have passed since they last grew.
+fault in one recording's work is logged and costs that recording a pause, nothing else. `recorder.retention` says when
+journals are deleted.
 """
 
 import asyncio
 import os
-import shutil
 import time
 from concurrent.futures import Executor
 from pathlib import Path
@@ -16,6 +15,7 @@ import structlog
 
 from recorder.delivery import Delivery
 from recorder.recording import FAULT_PAUSE_S, RecordingWork, journal_names
+from recorder.retention import expire_recording, expire_tracks
 from recorder.settings import RecorderSettings
 from recorder.track_task import POLL_S, in_thread
 from storage.ids import ID_PATTERN
@@ -25,18 +25,17 @@ log = structlog.get_logger()
 IDLE_POLL_S = 2.0
 """A local copy's late chunks may open a recording's journal again at any time."""
 RETENTION_CHECK_S = 60.0
-DAY_S = 86_400.0
 
 
 class _Resting:
     """A recording that nobody works on."""
 
-    def __init__(self, names: frozenset[str], complete: bool, look_at_s: float) -> None:
+    def __init__(self, names: frozenset[str], look_at_s: float, complete: bool | None = None) -> None:
         self.names = names
         self.complete = complete
+        """Whether all local copies are stored; None: it is not known, and its events must stay."""
         self.look_at_s = look_at_s
         """Monotonic time of the next look."""
-        self.check_age_s = 0.0
 
 
 class SpoolFollower:
@@ -50,6 +49,10 @@ class SpoolFollower:
         self._threads = threads
         self._working: set[str] = set()
         self._resting: dict[str, _Resting] = {}
+        self._expire_at_s: dict[str, float] = {}
+        """By recording id, as the next."""
+        self._told: set[str] = set()
+        """Recordings whose journals without a file were logged."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -62,20 +65,24 @@ class SpoolFollower:
                     await asyncio.sleep(FAULT_PAUSE_S)
                     continue
                 for recording_id in filter(ID_PATTERN.fullmatch, names):
-                    if recording_id not in self._working and await self._may_wake(recording_id):
+                    if await self._may_wake(recording_id):
                         self._working.add(recording_id)
                         self._resting.pop(recording_id, None)
                         group.create_task(self._follow(recording_id), name=recording_id)
                 await asyncio.sleep(POLL_S)
 
     async def _may_wake(self, recording_id: str) -> bool:
+        now_s = time.monotonic()
         try:
-            return await self._wakes(recording_id, time.monotonic())
+            if now_s >= self._expire_at_s.get(recording_id, 0.0):
+                self._expire_at_s[recording_id] = now_s + RETENTION_CHECK_S
+                await in_thread(self._threads, self._expire, recording_id)
+            return recording_id not in self._working and await self._wakes(recording_id, now_s)
         except NotADirectoryError:
             return False
         except OSError as error:
             log.error("journals_unreadable", recording_id=recording_id, reason=str(error), retry_s=FAULT_PAUSE_S)
-            self._resting[recording_id] = _Resting(frozenset(), False, time.monotonic() + FAULT_PAUSE_S)
+            self._resting[recording_id] = _Resting(frozenset(), time.monotonic() + FAULT_PAUSE_S)
             return False
 
     async def _wakes(self, recording_id: str, now_s: float) -> bool:
@@ -86,30 +93,35 @@ class SpoolFollower:
         if now_s < resting.look_at_s:
             return False
         resting.look_at_s = now_s + IDLE_POLL_S
-        if journal_names(self._spool / recording_id) != resting.names:
-            return True
-        if resting.complete and now_s >= resting.check_age_s:
-            resting.check_age_s = now_s + RETENTION_CHECK_S
-            await in_thread(self._threads, self._delete_if_old, recording_id)
-        return False
+        return not journal_names(self._spool / recording_id) <= resting.names
 
     async def _follow(self, recording_id: str) -> None:
         spool, work_folder = self._spool / recording_id, self._work / recording_id
         try:
             work = RecordingWork(spool, work_folder, self._delivery, self._settings, self._threads)
             await work.run()
-            self._resting[recording_id] = _Resting(work.names, work.complete, time.monotonic())
+            complete = work.complete if work.readable else None
+            self._resting[recording_id] = _Resting(work.names, time.monotonic(), complete)
+            self._expire_at_s.pop(recording_id, None)
         except Exception:
             log.exception("recording_work_failed", recording_id=recording_id)
-            self._resting[recording_id] = _Resting(frozenset(), False, time.monotonic() + FAULT_PAUSE_S)
+            self._resting[recording_id] = _Resting(frozenset(), time.monotonic() + FAULT_PAUSE_S)
         finally:
             self._working.discard(recording_id)
 
-    def _delete_if_old(self, recording_id: str) -> None:
-        folder = self._spool / recording_id
-        grown_s = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
-        if time.time() - grown_s > self._settings.keep_journal_days * DAY_S:
-            shutil.rmtree(self._work / recording_id, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
+    def _expire(self, recording_id: str) -> None:
+        spool, work, keep_days = self._spool / recording_id, self._work / recording_id, self._settings.keep_journal_days
+        gone, without_file = expire_tracks(spool, work, keep_days, time.time())
+        if gone:
+            log.info("track_journals_deleted", recording_id=recording_id, journals=gone)
+        resting = self._resting.get(recording_id)
+        if resting is None or resting.complete is None:
+            return
+        if without_file and recording_id not in self._told:
+            self._told.add(recording_id)
+            log.warning("journals_without_file_kept", recording_id=recording_id, journals=without_file)
+        if expire_recording(spool, work, keep_days, resting.complete, time.time()):
             self._resting.pop(recording_id, None)
+            self._expire_at_s.pop(recording_id, None)
+            self._told.discard(recording_id)
             log.info("journals_deleted", recording_id=recording_id)

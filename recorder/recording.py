@@ -21,6 +21,7 @@ from recorder.events import TakeOpened
 from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
 from recorder.local_copy import LocalCopy
 from recorder.manifest import Segment, encode
+from recorder.memo import EVENTS_PREFIX, Delivered, decode
 from recorder.reader import JournalReader, JournalState
 from recorder.recording_state import Capture, RecordingState
 from recorder.settings import RecorderSettings
@@ -28,20 +29,9 @@ from recorder.track_task import POLL_S, TrackTask
 
 log = structlog.get_logger()
 
-EVENTS_PREFIX = "events-"
 MANIFEST_NAME = "manifest.json"
 FAULT_PAUSE_S = 15.0
 """Before what failed unexpectedly is tried again."""
-
-
-class Delivered(msgspec.Struct):
-    """What is remembered of a segment that is in the store."""
-
-    take_id: str
-    segment: Segment
-
-
-_decode = msgspec.json.Decoder(Delivered).decode
 
 
 def journal_names(folder: Path) -> frozenset[str]:
@@ -76,13 +66,18 @@ class RecordingWork:
         self._unsaved: dict[str, bytes] = {}
         """Files for the work folder that could not be written, by name."""
         self._save_at_s = 0.0
+        self._recall()
+
+    @property
+    def readable(self) -> bool:
+        """There are events."""
+        return self._state is not None
 
     @property
     def complete(self) -> bool:
-        """Nothing is left to be made from the journals: all files, and local copies that were begun, are stored."""
-        captures = self._state.captures if self._state is not None else {}
-        failed = any(done.segment.state != "stored" for done in self._segments.values())
-        return not failed and all(id in self._segments for id in captures)
+        """All local copies that were begun are stored."""
+        done = {id for id, known in self._segments.items() if known.segment.state == "stored"}
+        return self._state is not None and done.issuperset(self._state.captures)
 
     async def run(self) -> None:
         try:
@@ -159,7 +154,7 @@ class RecordingWork:
             else:
                 ids = (self._state.session_id, self._state.recording_id)
                 await self._delivery.deliver(segment, task.path, take, *ids)
-            done = Delivered(take.take_id, segment)
+            done = Delivered(take.take_id, segment, time.time(), take)
             self._remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
@@ -178,7 +173,8 @@ class RecordingWork:
         done = self._remembered(capture.opened.segment_id)
         if done is None:
             copy = LocalCopy(capture, take, self._work, self._delivery, self._threads)
-            done = Delivered(take.take_id, await copy.run(state.session_id, state.recording_id))
+            segment = await copy.run(state.session_id, state.recording_id)
+            done = Delivered(take.take_id, segment, time.time(), take)
             self._remember(done)
         self._segments[done.segment.segment_id] = done
 
@@ -187,6 +183,8 @@ class RecordingWork:
         server: dict[str, list[Segment]] = {}
         local: dict[str, Segment] = {}
         for segment_id, done in sorted(self._segments.items()):
+            if done.take is not None:
+                state.takes.setdefault(done.take_id, done.take)
             if done.segment.copy == "local":
                 local[segment_id] = done.segment
             else:
@@ -198,11 +196,17 @@ class RecordingWork:
             self._manifest = data
             self._write(MANIFEST_NAME, data)
 
+    def _recall(self) -> None:
+        """What was stored is in the manifest also when its journal is deleted."""
+        for path in sorted(self._work.glob("seg_*.json")):
+            if (done := self._remembered(path.stem)) is not None:
+                self._segments[path.stem] = done
+
     def _remembered(self, segment_id: str) -> Delivered | None:
         """None too for a memo that a power failure damaged."""
         data = self._read(f"{segment_id}.json")
         try:
-            return _decode(data) if data else None
+            return decode(data) if data else None
         except msgspec.MsgspecError as error:
             log.warning("memo_unreadable", segment_id=segment_id, reason=str(error))
             return None

@@ -1,0 +1,19 @@
+"""What is remembered of a segment that is in the store: one small JSON file in the work folder."""
+
+import msgspec
+
+from recorder.events import TakeOpened
+from recorder.manifest import Segment
+
+EVENTS_PREFIX = "events-"
+
+
+class Delivered(msgspec.Struct):
+    take_id: str
+    segment: Segment
+    delivered_s: float = 0.0
+    """Unix time when it was verified in the store; 0: not noted, the file's own time counts."""
+    take: TakeOpened | None = None
+
+
+decode = msgspec.json.Decoder(Delivered).decode

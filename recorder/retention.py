@@ -1,0 +1,56 @@
+"""When journals may go. Blocking; it decides from the folders alone, so it can be asked at any time.
+
+A track's journal goes when its own file is stored and verified and `keep_days` have passed since. One that no file was
+made from is never deleted. The event journals go last, when no other journal is left: `keep_days` after the last of
+them grew, or EVENTS_KEPT_DAYS after it while a local copy is unfinished or failed.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from recorder.journal import SUFFIX
+from recorder.memo import EVENTS_PREFIX, decode
+
+EVENTS_KEPT_DAYS = 30.0
+"""How long a browser may take to bring the rest of its local copy."""
+DAY_S = 86_400.0
+
+
+def expire_tracks(spool: Path, work: Path, keep_days: float, now_s: float) -> tuple[int, int]:
+    """Delete the track journals whose time has come; how many went, and how many stay without a file. `now_s`: Unix."""
+    gone = without_file = 0
+    for name in sorted(os.listdir(spool)):
+        if name.endswith(SUFFIX) and not name.startswith(EVENTS_PREFIX):
+            delivered_s = _delivered_s(work / f"{name.rpartition('-')[0]}.json")
+            if delivered_s is None:
+                without_file += 1
+            elif now_s - delivered_s > keep_days * DAY_S:
+                (spool / name).unlink(missing_ok=True)
+                gone += 1
+    return gone, without_file
+
+
+def expire_recording(spool: Path, work: Path, keep_days: float, complete: bool, now_s: float) -> bool:
+    """Delete all that is left of a recording nobody works on, if its time has come; whether it had."""
+    journals = [path for path in spool.iterdir() if path.suffix == SUFFIX]
+    if any(not path.name.startswith(EVENTS_PREFIX) for path in journals):
+        return False
+    grown_s = max((path.stat().st_mtime for path in journals), default=0.0)
+    if now_s - grown_s <= (keep_days if complete else max(keep_days, EVENTS_KEPT_DAYS)) * DAY_S:
+        return False
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(spool, ignore_errors=True)
+    return True
+
+
+def _delivered_s(memo: Path) -> float | None:
+    try:
+        done = decode(memo.read_bytes())
+        if done.segment.state != "stored":
+            return None
+        return done.delivered_s or memo.stat().st_mtime
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
