@@ -39,10 +39,6 @@ class TrackFile:
         self._output: OutputContainer | None = None
         self._template: InputContainer | None = None
 
-    @property
-    def is_open(self) -> bool:
-        return self._output is not None
-
     def open(self, size: tuple[int, int] | None) -> None:
         """Create the file. `size`: of the first key frame; None for audio."""
         options = {

@@ -13,18 +13,14 @@ START_CODE = b"\x9d\x01\x2a"
 
 
 class Descriptor(NamedTuple):
-    """The payload descriptor (RFC 7741 4.2). Offsets and sizes in bytes."""
+    """The payload descriptor (RFC 7741 4.2). `size` in bytes."""
 
     size: int
     begins_frame: bool
     """S bit, of partition 0."""
     picture_id: int | None
-    picture_id_offset: int
-    """Where the picture id lies in the payload; 0 without one."""
     picture_id_bits: int
     """7, 15, or 0 without one."""
-    tl0_offset: int
-    """Where TL0PICIDX lies; 0 without one."""
 
 
 def parse(payload: bytes) -> Descriptor:
@@ -33,12 +29,11 @@ def parse(payload: bytes) -> Descriptor:
         first = payload[0]
         size = 1
         picture_id = None
-        picture_id_offset = picture_id_bits = tl0_offset = 0
+        picture_id_bits = 0
         if first & 0x80:
             extended = payload[1]
             size = 2
             if extended & 0x80:
-                picture_id_offset = size
                 if payload[size] & 0x80:
                     picture_id = (payload[size] & 0x7F) << 8 | payload[size + 1]
                     picture_id_bits = 15
@@ -48,7 +43,6 @@ def parse(payload: bytes) -> Descriptor:
                     picture_id_bits = 7
                     size += 1
             if extended & 0x40:
-                tl0_offset = size
                 size += 1
             if extended & 0x30:
                 size += 1
@@ -56,7 +50,7 @@ def parse(payload: bytes) -> Descriptor:
         raise PayloadError("VP8 descriptor ends early") from None
     if size > len(payload):
         raise PayloadError("VP8 descriptor ends early")
-    return Descriptor(size, first & 0x17 == 0x10, picture_id, picture_id_offset, picture_id_bits, tl0_offset)
+    return Descriptor(size, first & 0x17 == 0x10, picture_id, picture_id_bits)
 
 
 def keyframe(payload: bytes) -> bool:
