@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -148,12 +149,12 @@ async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
     }
     data.spool.mkdir(parents=True)
     files = {name: LockedFile(data.spool / name) for name in journals}
-    parts = 4
-    for part in range(parts):
+    ends = (0.0, 0.3, 0.6, 0.9, 1.0)
+    for part, (begin, end) in enumerate(pairwise(ends)):
         for name, content in journals.items():
-            files[name].write(content[len(content) * part // parts : len(content) * (part + 1) // parts])
+            files[name].write(content[int(len(content) * begin) : int(len(content) * end)])
         async with recorder(data.folder) as process:
-            # at first packets wait for repairs and for the timeline: only the journal is open then
+            # for the first 3 s packets wait for repairs and for the timeline: only the journal is open then
             journal, file = data.spool / f"{CAMERA_SEGMENT}-{EPOCH}.journal", data.work / f"{CAMERA_SEGMENT}.webm"
             await _appeared(file if part > 1 else journal, process.child.pid)
             await process.kill()
