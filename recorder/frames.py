@@ -3,10 +3,14 @@
 A frame is given out only when all its packets are there and nothing it may refer to is missing: after a loss video
 waits for a key frame, unless the picture ids on both sides show that no picture is missing. Audio packets are frames.
 Every packet is in a frame that was given out or in one of the counters.
+
+A frame may also end early with no packet missing: libwebrtc's pacer throws away what it has queued of a stream when a
+new key frame comes, and numbers packets only when they leave. Of a sender that sets the marker bit such a frame is
+known by its lack of one, and whole frames that were given up by the picture ids where the codec has them.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from recorder.journal import JournalPacket
 from recorder.reorder import Missing, Ordered
@@ -24,6 +28,10 @@ _JOIN: dict[str, Callable[[Sequence[bytes]], CodedFrame]] = {
 _PICTURE_ID: dict[str, Callable[[bytes], tuple[int, int] | None]] = {"vp8": vp8.picture_id, "vp9": vp9.picture_id}
 
 
+Missed = Literal["", "lost", "unsent"]
+"""Nothing is missing; packets were lost, or cannot be decoded; the sender gave up what it had not sent yet."""
+
+
 class MediaFrame(NamedTuple):
     timestamp: int
     """RTP, 32 bits."""
@@ -37,8 +45,8 @@ class MediaFrame(NamedTuple):
     duration_ticks: int
     """Of audio; 0: not known."""
     packets: int
-    after_loss: bool
-    """Something between the frame before and this one is missing."""
+    missing: Missed
+    """Why something between the frame before and this one is missing."""
 
 
 class FrameAssembler:
@@ -47,6 +55,8 @@ class FrameAssembler:
     def __init__(self, codec: str, fmtp: str = "") -> None:
         self.incomplete = 0
         """Packets of frames that miss a packet."""
+        self.cut_short = 0
+        """Packets of frames whose end was never sent."""
         self.awaiting_key = 0
         """Packets of whole frames that refer to something missing, or came before the first key frame."""
         self.malformed = 0
@@ -60,8 +70,10 @@ class FrameAssembler:
         self._needs_key = True
         self._gap = True
         """Packets may be missing between the last one and the next."""
-        self._after_loss = False
+        self._missing: Missed = ""
         self._begun = False
+        self._marks = False
+        """The sender sets the marker bit on a frame's last packet."""
         self._group: list[JournalPacket] = []
         self._group_on_time = False
         self._group_whole = True
@@ -79,8 +91,10 @@ class FrameAssembler:
             return self._audio(packet, on_time)
         out = []
         if self._group and packet.timestamp != self._group[0].timestamp:
-            # The frame's last packet carries no marker, or is missing.
-            out = self._close(whole=not self._gap)
+            if self._marks and not self._gap:
+                self._cut_short()
+            else:
+                out = self._close(whole=not self._gap)
         if not self._group:
             self._group_on_time = on_time
             self._group_whole = not self._gap or self._begins_anew(packet)
@@ -92,6 +106,7 @@ class FrameAssembler:
         else:
             self.incomplete += 1
         if packet.marker:
+            self._marks = True
             out += self._close(whole=True)
         return out
 
@@ -104,20 +119,20 @@ class FrameAssembler:
             duration = opus.duration_ticks(packet.payload)
         except PayloadError:
             self.malformed += 1
-            self._after_loss = True
+            self._missing = "lost"
             return []
-        self._after_loss = self._after_loss or self._gap
+        if self._gap:
+            self._missing = "lost"
         self._gap = False
+        missing = self._take_missing()
         return [
-            MediaFrame(
-                packet.timestamp, packet.arrival_ns, on_time, packet.payload, True, None, duration, 1, self._take_loss()
-            )
+            MediaFrame(packet.timestamp, packet.arrival_ns, on_time, packet.payload, True, None, duration, 1, missing)
         ]
 
     def _begins_anew(self, packet: JournalPacket) -> bool:
         """After missing packets: can what begins with this packet be decoded all the same?"""
         if self._begins_key(packet.payload):
-            self._after_loss = True
+            self._missing = "lost"
             return True
         if self._picture_id is None or self._last_picture is None:
             return False
@@ -125,8 +140,7 @@ class FrameAssembler:
             picture = self._picture_id(packet.payload)
         except PayloadError:
             return False
-        last, modulus = self._last_picture
-        return picture == ((last + 1) % modulus, modulus)
+        return picture == _next(self._last_picture)
 
     def _close(self, whole: bool) -> list[MediaFrame]:
         group, self._group = self._group, []
@@ -138,18 +152,21 @@ class FrameAssembler:
         payloads = [packet.payload for packet in group]
         try:
             data, key, size = self._join(payloads)
-            self._last_picture = self._picture_id(payloads[0]) if self._picture_id else None
+            picture = self._picture_id(payloads[0]) if self._picture_id else None
         except PayloadError:
             self._lose()
             self.malformed += len(group)
             return []
+        if picture and self._last_picture and picture != _next(self._last_picture):
+            self._missing = self._missing or "unsent"
+        self._last_picture = picture
         if key and self._needs_sets and size is None:
             if self._parameter_sets is None:
                 key = False
             else:
                 data, size = self._parameter_sets.data + data, self._parameter_sets.size
         if self._needs_key and not key:
-            self._after_loss = True
+            self._missing = self._missing or "lost"
             self.awaiting_key += len(group)
             return []
         if key:
@@ -165,17 +182,34 @@ class FrameAssembler:
                 size,
                 0,
                 len(group),
-                self._take_loss(),
+                self._take_missing(),
             )
         ]
 
-    def _take_loss(self) -> bool:
-        """Whether something is missing since the last frame that was given out. Before the first nothing is."""
-        lost = self._after_loss and self._begun
-        self._after_loss = False
+    def _take_missing(self) -> Missed:
+        """Before the first frame nothing is missing."""
+        missing: Missed = self._missing if self._begun else ""
+        self._missing = ""
         self._begun = True
-        return lost
+        return missing
 
     def _lose(self) -> None:
-        self._needs_key = self._after_loss = True
+        self._needs_key = True
+        self._missing = "lost"
         self._last_picture = None
+
+    def _cut_short(self) -> None:
+        """The waiting packets are all that was sent of their frame."""
+        if self._group_whole:
+            self.cut_short += len(self._group)
+        else:
+            self.incomplete += len(self._group)
+        self._group = []
+        self._needs_key = True
+        self._missing = self._missing or "unsent"
+        self._last_picture = None
+
+
+def _next(picture: tuple[int, int]) -> tuple[int, int]:
+    id, modulus = picture
+    return (id + 1) % modulus, modulus

@@ -15,7 +15,8 @@ class Gap(msgspec.Struct, frozen=True):
     at_ns: int
     duration_ns: int
     reason: str
-    """`lost`: packets never came. `paused`: nothing was sent. `clock`: the sender's RTP clock had stopped."""
+    """`lost`: packets never came. `unsent`: the sender gave up frames for a newer key frame. `paused`: nothing was
+    sent. `clock`: the sender's RTP clock had stopped."""
 
 
 class ClockCorrection(msgspec.Struct, frozen=True):
@@ -43,6 +44,8 @@ class PacketCounts(msgspec.Struct, kw_only=True):
     malformed: int = 0
     incomplete: int = 0
     """Of frames that miss a packet."""
+    cut_short: int = 0
+    """Of frames whose end the sender gave up for a newer key frame."""
     awaiting_key: int = 0
     """Of frames that refer to what is missing, or came before the first key frame."""
     overlapping: int = 0

@@ -213,7 +213,7 @@ class Timeline:
             if not frame.key:
                 self.awaiting_key += frame.packets
                 return
-            frame = frame._replace(after_loss=True)
+            frame = frame._replace(missing=frame.missing or "lost")
             self._left_out = False
         self._last = position
         # Of video no duration is known; containers count in milliseconds.

@@ -97,6 +97,7 @@ class TrackPipeline:
         counts.empty = self._frames.empty
         counts.malformed = self._frames.malformed
         counts.incomplete = self._frames.incomplete
+        counts.cut_short = self._frames.cut_short
         counts.awaiting_key = self._frames.awaiting_key + self._timeline.awaiting_key
         counts.overlapping = self._timeline.overlapping
         return counts
@@ -114,7 +115,7 @@ class TrackPipeline:
                 self._begin = self._end = position
                 self._file.open(frame.size)
             else:
-                reason = "lost" if frame.after_loss else "clock" if moved else "paused"
+                reason = frame.missing or ("clock" if moved else "paused")
                 self._bridge(position, reason)
             self._file.write(frame.data, position - self._begin, frame.duration_ticks, frame.key)
             self._counts.written += frame.packets
@@ -129,7 +130,7 @@ class TrackPipeline:
             if step_ns > 0:
                 self._list_gap(step_ns, reason)
                 self._conceal(position)
-        elif reason == "lost" or step_ns > VIDEO_PAUSE_NS:
+        elif reason in ("lost", "unsent") or step_ns > VIDEO_PAUSE_NS:
             self._list_gap(step_ns, reason)
 
     def _list_gap(self, duration_ns: int, reason: str) -> None:

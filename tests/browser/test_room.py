@@ -21,9 +21,6 @@ PIPELINE_S = 0.25
 50 ms on an idle machine, more where three pages share two busy cores."""
 PEOPLE = ("Ann", "Bob", "Cid")
 FILES = [(name, copy) for name in PEOPLE for copy in ("server", "local")]
-UNEXPLAINED = 2
-"""Frames right before a key frame that the page encoded and the file does not have as they were: seen once, on a loaded
-machine, two frames in place of which there was one; see docs/status.md."""
 CODECS = {"vp8": "vp8", "opus": "opus"}
 
 
@@ -131,22 +128,16 @@ def test_the_duration_is_that_of_the_media(evidence: Evidence, name: str) -> Non
     assert sound.samples / sound.sample_rate_hz == pytest.approx(sound.span_s, abs=0.1)
 
 
-def _right_before_a_key_frame(keys: list[bool]) -> set[int]:
-    return {at - back for at, is_key in enumerate(keys) if is_key for back in range(1, UNEXPLAINED + 1)}
-
-
 @pytest.mark.parametrize("media_kind", ["audio", "video"])
 @pytest.mark.parametrize("name", PEOPLE)
 def test_the_server_file_has_everything_that_was_sent_unchanged_and_nothing_else(
     evidence: Evidence, name: str, media_kind: str
 ) -> None:
-    found = evidence.match(name, media_kind)
-    sent = evidence.people[name].sent[media_kind]
-    unexplained = [] if media_kind == "audio" else _right_before_a_key_frame([frame.is_key for frame in sent])
-    assert [index for index in found.missing if index not in unexplained] == []
-    assert len(found.missing) <= UNEXPLAINED
-    assert len(found.extra) <= len(found.missing)
-    assert len(found.pairs) == evidence.track(name, media_kind).report.stream(media_kind).packets
+    file, found = evidence.track(name, media_kind), evidence.match(name, media_kind)
+    assert evidence.unlisted(name, media_kind) == []
+    assert found.extra == ()
+    assert len(found.pairs) == file.report.stream(media_kind).packets
+    assert file.segment["packets"]["lost"] == 0
     assert evidence.people[name].sent[media_kind][found.first].is_key or media_kind == "audio"
 
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,22 @@ class Evidence:
         """Find the packets of a server file among what that page sent; `media`: `audio` or `video`."""
         sent = [frame.checksum for frame in self.people[name].sent[media]]
         return comparison.match(sent, self.track(name, media).report.stream(media).checksums)
+
+    def unlisted(self, name: str, media: str) -> list[int]:
+        """Sent frames that a server file lacks, but for those that the page itself gave up for a key frame.
+
+        Chromium's pacer does that under load, after the probe saw them. It is proved by sequence numbers without a hole
+        and listed as `unsent`; whoever wants to know that nothing was lost looks at `packets.lost` too.
+        """
+        file, found = self.track(name, media), self.match(name, media)
+        pts_s = file.report.stream(media).pts_s
+        given_up_s = [gap["at_ns"] * NS for gap in file.segment["gaps"] if gap["reason"] == "unsent"]
+        missing: list[int] = []
+        for (before, at), (after, _) in pairwise(found.pairs):
+            listed = any(abs(file.start_s + pts_s[at] - begin_s) < 0.002 for begin_s in given_up_s)
+            if not (listed and self.people[name].sent[media][after].is_key):
+                missing += range(before + 1, after)
+        return missing
 
     def track(self, name: str, media: str) -> File:
         """The server file of the microphone (`audio`) or camera (`video`)."""

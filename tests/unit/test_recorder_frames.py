@@ -41,7 +41,7 @@ def numbers(frames: list[MediaFrame]) -> list[int]:
 
 
 def counted(assembler: FrameAssembler) -> int:
-    return assembler.incomplete + assembler.awaiting_key + assembler.malformed + assembler.empty
+    return assembler.incomplete + assembler.cut_short + assembler.awaiting_key + assembler.malformed + assembler.empty
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -52,7 +52,7 @@ def test_every_frame_comes_out(codec: str) -> None:
     assert {frame.size for frame in frames if frame.key} == {(320, 240)}
     assert sum(frame.packets for frame in frames) == len(SENT[codec])
     assert counted(assembler) == 0
-    assert not any(frame.after_loss for frame in frames)
+    assert not any(frame.missing for frame in frames)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -62,7 +62,7 @@ def test_a_lost_packet_costs_everything_to_the_next_key_frame(codec: str) -> Non
         kept = [packet for packet in SENT[codec] if packet is not lost]
         frames, assembler = assemble(codec, ordered(kept))
         assert numbers(frames) == [*range(14), *range(20, 40)]
-        assert [number for number, frame in zip(numbers(frames), frames, strict=True) if frame.after_loss] == [20]
+        assert [frame.timestamp // FRAME_TICKS for frame in frames if frame.missing] == [20]
         assert sum(frame.packets for frame in frames) + counted(assembler) == len(kept)
 
 
@@ -87,7 +87,7 @@ def test_lost_padding_costs_nothing_where_picture_ids_tell(codec: str) -> None:
     place = next(at for at, item in enumerate(items) if isinstance(item, OrderedPacket) and item.packet.marker) + 1
     frames, assembler = assemble(codec, [*items[:place], Missing(3), *items[place:]])
     assert numbers(frames) == list(range(40))
-    assert not any(frame.after_loss for frame in frames)
+    assert not any(frame.missing for frame in frames)
     assert counted(assembler) == 0
 
 
@@ -95,6 +95,37 @@ def test_lost_padding_costs_nothing_where_picture_ids_tell(codec: str) -> None:
 def test_frames_without_a_marker_end_with_the_next_timestamp(codec: str) -> None:
     frames, _ = assemble(codec, ordered([packet._replace(marker=False) for packet in SENT[codec]]))
     assert numbers(frames) == list(range(39)), "whether the last one is whole nobody knows"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_a_sender_gave_up_for_a_key_frame_is_not_taken_for_a_frame(codec: str) -> None:
+    """As Chromium sends under load: a frame's end and the next frame were thrown away unsent, unnumbered."""
+    cut = [packet for packet in SENT[codec] if packet.timestamp == 18 * FRAME_TICKS]
+    unsent = [*cut[1:], *(packet for packet in SENT[codec] if packet.timestamp == 19 * FRAME_TICKS)]
+    kept = [packet for packet in SENT[codec] if packet not in unsent]
+    frames, assembler = assemble(codec, ordered([p._replace(sequence=n) for n, p in enumerate(kept)]))
+    assert numbers(frames) == [*range(18), *range(20, 40)]
+    assert {frame.timestamp // FRAME_TICKS: frame.missing for frame in frames if frame.missing} == {20: "unsent"}
+    assert (assembler.cut_short, counted(assembler)) == (1, 1)
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_whole_frames_that_a_sender_gave_up_are_told_by_picture_ids(codec: str) -> None:
+    kept = [packet for packet in SENT[codec] if packet.timestamp != 19 * FRAME_TICKS]
+    frames, assembler = assemble(codec, ordered([p._replace(sequence=n) for n, p in enumerate(kept)]))
+    assert numbers(frames) == [*range(19), *range(20, 40)]
+    assert [frame.timestamp // FRAME_TICKS for frame in frames if frame.missing == "unsent"] == [20]
+    assert counted(assembler) == 0
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_frame_that_was_cut_short_is_not_referred_to(codec: str) -> None:
+    cut = [packet for packet in SENT[codec] if packet.timestamp == 14 * FRAME_TICKS][-1]
+    kept = [packet for packet in SENT[codec] if packet is not cut]
+    frames, assembler = assemble(codec, ordered([p._replace(sequence=n) for n, p in enumerate(kept)]))
+    assert numbers(frames) == [*range(14), *range(20, 40)]
+    assert assembler.cut_short > 0
+    assert sum(frame.packets for frame in frames) + counted(assembler) == len(kept)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -132,14 +163,14 @@ def test_audio_packets_are_frames_and_losses_are_marked() -> None:
     voice = audio_packets([bytes((0xFC, number)) for number in range(10)])
     frames, _ = assemble("opus", ordered(voice[:4] + voice[6:]))
     assert [frame.data[1] for frame in frames] == [0, 1, 2, 3, 6, 7, 8, 9]
-    assert [frame.after_loss for frame in frames[1:]] == [False] * 3 + [True] + [False] * 3
+    assert [frame.missing for frame in frames[1:]] == [""] * 3 + ["lost"] + [""] * 3
     assert {frame.duration_ticks for frame in frames} == {960}
 
 
 def test_a_malformed_audio_packet_counts_as_lost() -> None:
     voice = audio_packets([b"\xfc", b"\xfb", b"\xfc"])
     frames, assembler = assemble("opus", ordered(voice))
-    assert [frame.after_loss for frame in frames[1:]] == [True]
+    assert [frame.missing for frame in frames[1:]] == ["lost"]
     assert assembler.malformed == 1
 
 

@@ -32,8 +32,9 @@ def voice() -> list[JournalPacket]:
 
 def accounted(counts: PacketCounts | None) -> bool:
     assert counts is not None
-    kept_out = ("duplicate", "late", "stray", "empty", "malformed", "incomplete", "awaiting_key", "overlapping")
-    return counts.received == counts.written + sum(getattr(counts, name) for name in kept_out)
+    damaged = counts.malformed + counts.incomplete + counts.cut_short + counts.awaiting_key
+    unplaced = counts.duplicate + counts.late + counts.stray + counts.empty + counts.overlapping
+    return counts.received == counts.written + damaged + unplaced
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -115,6 +116,22 @@ def test_lost_audio_is_concealed_and_listed(voice: list[JournalPacket], tmp_path
     ]
     assert segment.packets is not None
     assert (segment.packets.lost, segment.packets.concealed) == (6, 6)
+
+
+def test_video_that_the_sender_gave_up_is_listed_as_unsent(camera: list[JournalPacket], tmp_path: Path) -> None:
+    times = sorted({packet.timestamp for packet in camera}, key=lambda time: (time - 0xFFFF_0000) & 0xFFFFFFFF)
+    unsent = [packet for packet in camera if packet.timestamp in times[58:60]][1:]
+    kept = [packet for packet in camera if packet not in unsent]
+    renumbered = [packet._replace(sequence=camera[0].sequence + n) for n, packet in enumerate(kept)]
+    segment, path = make_file("vp8", renumbered, tmp_path)
+    assert [reading.number for reading in counter.read_file(path)] == [*range(58), *range(60, 120)]
+    (gap,) = segment.gaps
+    assert gap.reason == "unsent"
+    assert gap.at_ns - segment.start_ns == pytest.approx(57 * S / 30, abs=MS)
+    assert gap.duration_ns == pytest.approx(3 * S / 30, abs=MS)
+    assert segment.packets is not None
+    assert (segment.packets.lost, segment.packets.cut_short) == (0, 1)
+    assert accounted(segment.packets)
 
 
 def test_lost_video_waits_for_a_key_frame_and_is_listed(camera: list[JournalPacket], tmp_path: Path) -> None:
