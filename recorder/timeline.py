@@ -2,11 +2,13 @@
 
 Session time follows the sender's RTP clock from an anchor, never each packet's arrival: nothing is stretched. The
 anchor is the smallest (arrival - RTP time) of the first second, so the first sample is placed where it would have
-arrived without queueing. RTP clocks stop and jump (a browser stops its audio clock in `replaceTrack(null)`), networks
-stall: when a frame's arrival and its session time disagree by more than LIMIT_NS, the following second decides. If
-some frame in it agrees again, it was the network and nothing moves. If none does, and the sender's next report still
-gives its RTP clock the same place on its own clock, it is the network too. Else it was the RTP clock, and the anchor
-moves by the smallest disagreement, never back into what was already placed. Every decision is kept as a `Correction`.
+arrived without queueing. Someone who joins keeps machine and network busiest just then: what the next seconds show to
+have been late altogether is kept in `late_ticks`, for whoever states when the file begins. RTP clocks stop and jump (a
+browser stops its audio clock in `replaceTrack(null)`), networks stall: when a frame's arrival and its session time
+disagree by more than LIMIT_NS, the following second decides. If some frame in it agrees again, it was the network and
+nothing moves. If none does, and the sender's next report still gives its RTP clock the same place on its own clock, it
+is the network too. Else it was the RTP clock, and the anchor moves by the smallest disagreement, never back into what
+was already placed. Every decision is kept as a `Correction`.
 
 A frame that cannot be placed is left out and counted, and with it the frames that need it, up to the next key frame.
 
@@ -30,6 +32,8 @@ FAR_NS = 10_000_000_000
 nothing, and would be bridged with hours of silence."""
 MAX_CORRECTIONS = 1_000
 """Kept as data; later ones are applied all the same."""
+SETTLE_NS = 10_000_000_000
+"""How long the anchor may turn out to be late. A clock that drifts by 300 ppm moves by 3 ms meanwhile."""
 START_BOUND_NS = 50_000_000
 """One-way delay and the sender's pipeline, which the arrival time includes."""
 
@@ -62,6 +66,10 @@ class Timeline:
         """Packets of frames that do not lie behind the frame before."""
         self.awaiting_key = 0
         """Packets of frames that refer to one that was left out here."""
+        self.late_ticks = 0
+        """Everything was placed so much too late, never less than 0; grows for SETTLE_NS."""
+        self._settled_ns: int | None = None
+        """When `late_ticks` is final; None: nothing was placed yet."""
         self._rate = clock_rate_hz
         self._zero_ns = zero_ns
         self._quantum = quantum_ticks
@@ -192,6 +200,8 @@ class Timeline:
                 applied = max(applied, min(0, self._end - first))
             self._anchor_mapping = None
         self._offset += applied
+        if applied:
+            self._settled_ns = self._now_ns
         self._expected = measured - applied
         self._moved = self._moved or applied != 0
         if len(self.corrections) < MAX_CORRECTIONS:
@@ -215,6 +225,10 @@ class Timeline:
                 return
             frame = frame._replace(missing=frame.missing or "lost")
             self._left_out = False
+        if self._settled_ns is None:
+            self._settled_ns = frame.arrival_ns + SETTLE_NS
+        if frame.on_time and frame.arrival_ns < self._settled_ns:
+            self.late_ticks = max(self.late_ticks, position - self._arrival(frame))
         self._last = position
         # Of video no duration is known; containers count in milliseconds.
         self._end = position + (frame.duration_ticks or self._rate // 1000)

@@ -6,6 +6,8 @@ the samples of the file count the time; video gaps stay empty; both are listed.
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from recorder.frames import FrameAssembler
 from recorder.journal import FileHeader, JournalDropped, JournalPacket, JournalReport, Record, TrackHeader
 from recorder.manifest import ClockCorrection, Gap, PacketCounts, Segment
@@ -69,6 +71,7 @@ class TrackPipeline:
         self._write(self._timeline.flush())
         self._file.close()
         begin = self._begin
+        late_ns = self._timeline.to_ns(self._timeline.late_ticks)
         return Segment(
             segment_id=self._track.segment_id,
             copy="server",
@@ -76,12 +79,15 @@ class TrackPipeline:
             codec=self._track.stream.codec,
             content_type=self._content_type,
             file_name=self.path.name,
-            start_ns=self._timeline.to_ns(begin or 0),
+            start_ns=self._timeline.to_ns(begin) - late_ns if begin is not None else 0,
             start_bound_ns=START_BOUND_NS,
             duration_ns=self._timeline.to_ns(self._end - begin) if begin is not None else 0,
-            gaps=self._gaps,
+            gaps=[replace(gap, at_ns=gap.at_ns - late_ns) for gap in self._gaps],
             gaps_omitted=self._gaps_omitted,
-            corrections=[ClockCorrection(*correction) for correction in self._timeline.corrections],
+            corrections=[
+                ClockCorrection(at_ns - late_ns, measured_ns, applied_ns)
+                for at_ns, measured_ns, applied_ns in self._timeline.corrections
+            ],
             packets=self._packet_counts(),
             problem="" if begin is not None else "no frame could be decoded",
         )

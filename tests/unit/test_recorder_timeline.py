@@ -27,7 +27,7 @@ class Clock:
         """Captured `number` * 20 ms after the first second of the session; by default stamped so."""
         arrival_ns = ZERO_NS + S + number * 20 * MS + round(late_ms * MS)
         stamp = (number * TICKS if timestamp is None else timestamp) & 0xFFFFFFFF
-        self.placed += self.timeline.push(MediaFrame(stamp, arrival_ns, on_time, b"", True, None, TICKS, 1, False))
+        self.placed += self.timeline.push(MediaFrame(stamp, arrival_ns, on_time, b"", True, None, TICKS, 1, ""))
 
     def report(self, number: int, clock_ms: float | None = None) -> None:
         """Sent at that time: the sender's own clock says so, its RTP clock by default too."""
@@ -59,6 +59,56 @@ def test_the_anchor_is_the_smallest_delay_of_the_first_second() -> None:
     for number in range(100):
         clock.frame(number, late_ms=40 if number % 10 else 5)
     assert clock.done() == pytest.approx(expected(*range(100), shift_ms=5), abs=0.1)
+
+
+def test_a_first_second_that_was_late_as_a_whole_shows_in_the_next() -> None:
+    clock = Clock()
+    for number in range(200):
+        clock.frame(number, late_ms=200 if number < 60 else 4)
+    assert clock.done() == pytest.approx(expected(*range(200), shift_ms=200), abs=0.1)
+    assert clock.timeline.late_ticks == pytest.approx(196 * AUDIO / 1_000, abs=1)
+
+
+def test_a_first_second_that_was_late_beyond_the_limit_shows_in_the_next() -> None:
+    clock = Clock()
+    for number in range(200):
+        clock.frame(number, late_ms=400 if number < 60 else 4)
+    assert clock.done() == pytest.approx(expected(*range(200), shift_ms=400), abs=0.1)
+    assert clock.timeline.late_ticks == pytest.approx(396 * AUDIO / 1_000, abs=1)
+
+
+def test_what_arrives_early_much_later_is_drift_and_no_late_anchor() -> None:
+    clock = Clock()
+    for number in range(1_000):
+        clock.frame(number, late_ms=200 if number < 600 else 0)
+    clock.done()
+    assert clock.timeline.late_ticks == 0
+
+
+def test_a_repaired_frame_never_shows_the_anchor_to_be_late() -> None:
+    clock = Clock()
+    for number in range(200):
+        clock.frame(number, late_ms=-100 if number > 100 else 0, on_time=number <= 100)
+    clock.done()
+    assert clock.timeline.late_ticks == 0
+
+
+def test_a_timestamp_far_ahead_never_shows_the_anchor_to_be_late() -> None:
+    clock = Clock()
+    for number in range(300):
+        clock.frame(number, timestamp=number * TICKS + 5 * AUDIO if number == 100 else None)
+    clock.done()
+    assert clock.timeline.late_ticks == 0
+
+
+def test_after_a_correction_nothing_is_said_about_the_anchor() -> None:
+    """The clock stood still for a second; how late the frames before it were cannot be told from those after it."""
+    clock = Clock()
+    for number in range(300):
+        clock.frame(number + 50 * (number >= 100), timestamp=number * TICKS, late_ms=20 if number < 150 else 0)
+    clock.done()
+    assert clock.timeline.corrections[0].applied_ns > 0
+    assert clock.timeline.late_ticks == 0
 
 
 def test_a_repaired_frame_says_nothing_about_the_anchor() -> None:
@@ -244,7 +294,7 @@ def test_whatever_comes_is_placed_in_order_near_its_arrival_or_counted(
     now_ns = ZERO_NS
     for step_ms, timestamp, on_time in frames:
         now_ns += step_ms * MS
-        placed += timeline.push(MediaFrame(timestamp, now_ns, on_time, b"", True, None, TICKS, 1, False))
+        placed += timeline.push(MediaFrame(timestamp, now_ns, on_time, b"", True, None, TICKS, 1, ""))
         if reports and step_ms % 7 == 0:
             placed += timeline.report(now_ns, timestamp << 31, timestamp ^ 0x10000)
     placed += timeline.flush()

@@ -134,6 +134,18 @@ def test_video_that_the_sender_gave_up_is_listed_as_unsent(camera: list[JournalP
     assert accounted(segment.packets)
 
 
+def test_a_file_that_was_late_at_first_begins_when_it_should(voice: list[JournalPacket], tmp_path: Path) -> None:
+    hole = [packet for number, packet in enumerate(voice) if number != 200]
+    late = [p._replace(arrival_ns=max(p.arrival_ns + 4 * MS, voice[0].arrival_ns + 1_500 * MS)) for p in hole]
+    plain, one = make_file("opus", hole, tmp_path / "plain")
+    slow, two = make_file("opus", late, tmp_path / "late")
+    assert one.read_bytes() == two.read_bytes()
+    assert slow.start_ns - plain.start_ns == pytest.approx(4 * MS, abs=MS)
+    assert [slow_gap.at_ns - gap.at_ns for slow_gap, gap in zip(slow.gaps, plain.gaps, strict=True)] == [
+        slow.start_ns - plain.start_ns
+    ]
+
+
 def test_lost_video_waits_for_a_key_frame_and_is_listed(camera: list[JournalPacket], tmp_path: Path) -> None:
     times = sorted({packet.timestamp for packet in camera}, key=lambda time: (time - 0xFFFF_0000) & 0xFFFFFFFF)
     lost = next(packet for packet in camera if packet.timestamp == times[10])
