@@ -135,8 +135,9 @@ def test_the_server_file_has_everything_that_was_sent_unchanged_and_nothing_else
 ) -> None:
     file, found = evidence.track(name, media_kind), evidence.match(name, media_kind)
     assert evidence.unlisted(name, media_kind) == []
-    assert found.extra == ()
-    assert len(found.pairs) == file.report.stream(media_kind).packets
+    # A starved browser captures no sound for a while; its files have concealment there.
+    assert len(found.extra) == file.segment["packets"]["concealed"]
+    assert len(found.pairs) + len(found.extra) == file.report.stream(media_kind).packets
     assert file.segment["packets"]["lost"] == 0
     assert evidence.people[name].sent[media_kind][found.first].is_key or media_kind == "audio"
 
@@ -204,8 +205,8 @@ def test_who_joins_later_has_files_that_begin_when_the_page_first_sent(evidence:
 @pytest.mark.parametrize("name", PEOPLE)
 def test_no_server_file_has_a_gap_by_loss(evidence: Evidence, name: str) -> None:
     for file in evidence.of(name, "server"):
-        assert [gap for gap in file.segment["gaps"] if gap["reason"] == "lost"] == [], file.name
-        assert file.segment["packets"]["concealed"] == 0
+        assert {gap["reason"] for gap in file.segment["gaps"]} <= {"unsent", "clock", "paused"}, file.name
+        assert file.segment["packets"]["concealed"] == 0 or file.segment["corrections"], file.name
 
 
 def describe(evidence: Evidence, file: File) -> str:
