@@ -7,13 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser bench clean
+.PHONY: help run test lint types-web browser bench bench-janus clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
 	@echo 'make test   install what the tests need, run linters and all tests'
 	@echo 'make lint   ruff, mypy --strict, import directions, types of the web client'
-	@echo 'make bench  measure the packet path'
+	@echo 'make bench  measure the packet path; make bench-janus: against Janus (apt-get install janus gcc)'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
 run: $(VENV)/installed
@@ -78,6 +78,9 @@ web/node_modules/.installed: web/package-lock.json
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench.forward
+
+bench-janus: $(VENV)/installed-dev
+	$(BIN)/python -m bench.forward --janus
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

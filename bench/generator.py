@@ -1,21 +1,22 @@
 """The load generator: participants that send what was encrypted beforehand, and that count and decrypt what comes.
 
-All of them are in this process, one RawPeer each. A packet's latency is the time from just before its send call to its
-arrival in the receiver's socket as the kernel stamps it: how fast this process reads is not in it.
+All of them are in this process, one connection to publish and one to subscribe each. A packet's latency is the time
+from just before its send call to its arrival in the receiver's socket as the kernel stamps it: how fast this process
+reads is not in it.
 """
 
 import asyncio
 import socket
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import groupby
 from time import monotonic, time_ns
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol
 
 from bench.load import CAMERA, MICROPHONE, NUMBER_BYTES, Load, Payloads
-from tests.support.raw_peer import RawPeer, RtpSender
-from tests.support.raw_transport import Incoming, RawTransport
+from tests.support.raw_peer import RtpSender
+from tests.support.raw_transport import Incoming, PacketListener, RawTransport
 
 KINDS = {CAMERA: "camera", MICROPHONE: "microphone"}
 
@@ -36,6 +37,24 @@ _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
 _UDP_SEGMENT = 103
 """linux/udp.h."""
+
+
+class Peer(Protocol):
+    """One participant's connections, to whichever server."""
+
+    @property
+    def subscribing(self) -> RawTransport | None: ...
+
+    async def publish(self, *kinds: str) -> list[RtpSender]: ...
+
+    async def takes(self, tracks: int) -> None:
+        """Return when `tracks` tracks of others are on offer and the connection stands."""
+
+    async def close(self) -> None: ...
+
+
+Join = Callable[[PacketListener], Awaitable[Peer]]
+"""Makes a participant that gives every packet it gets to a listener."""
 
 
 class Clocks:
@@ -84,7 +103,7 @@ class Participant:
     """Sends the tracks of a load, if told to, and takes everybody else's."""
 
     def __init__(self, clocks: Clocks) -> None:
-        self.peer: RawPeer
+        self.peer: Peer
         self._clocks = clocks
         self._arrival_ns = 0
         self._transport: RawTransport | None = None
@@ -92,23 +111,20 @@ class Participant:
         self._payloads: dict[int, Payloads] = {}
         self._base: dict[int, int] = {}
 
-    async def join(self, url: str, session_id: str, sends: Sequence[int]) -> Self:
+    async def join(self, join: Join, sends: Sequence[int]) -> None:
         """`sends`: tracks to publish."""
-        self.peer = await RawPeer.join(url, session_id, listener=self._take)
+        self.peer = await join(self._take)
         if sends:
             senders = await self.peer.publish(*(KINDS[track] for track in sends))
             self._senders = dict(zip(sends, senders, strict=True))
             self._payloads = {track: Payloads(track) for track in sends}
             self._base = dict.fromkeys(sends, 0)
-        return self
 
-    async def connected(self, tracks: int) -> None:
-        """Wait until `tracks` tracks are offered and the connection stands, then read the socket ourselves."""
-        peer = self.peer
-        await peer.until(lambda: len(peer.subscribed) >= tracks, f"no offer with {tracks} tracks")
-        await peer.until(lambda: peer.subscribing is not None and peer.subscribing.connected, "not connected")
-        assert peer.subscribing is not None
-        transport = self._transport = peer.subscribing
+    async def takes(self, tracks: int) -> None:
+        """Wait until connected to so many tracks, then read the socket ourselves."""
+        await self.peer.takes(tracks)
+        assert self.peer.subscribing is not None
+        transport = self._transport = self.peer.subscribing
         transport.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         asyncio.get_running_loop().add_reader(transport.socket.fileno(), self._readable)
 
@@ -140,6 +156,9 @@ class Participant:
                 datagram, ancillary, _, _ = receive(2048, space)
             except BlockingIOError:
                 return
+            except OSError:  # an ICMP answer: nobody listens there any more
+                self._transport.counters["refused"] += 1
+                return
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
             self._arrival_ns = seconds * 1_000_000_000 + nanoseconds
             take(datagram)
@@ -150,7 +169,7 @@ class Participant:
 
 
 class Generator:
-    """Everybody in one session."""
+    """Everybody in one room."""
 
     def __init__(self) -> None:
         self.clocks = Clocks()
@@ -158,20 +177,21 @@ class Generator:
         self._everybody: list[Participant] = []
         self._copies = 0
 
-    async def join(self, url: str, session_id: str, load: Load, publishers: int, subscribers: int) -> None:
+    async def join(self, join: Join, load: Load, publishers: int, subscribers: int) -> None:
         """Each track gets `subscribers` subscribers: the other publishers, and as many as are missing then. Returns
         when everybody is connected."""
         self._copies = subscribers
         for number in range(max(publishers, subscribers + 1)):
             sends = load.tracks if number < publishers else ()
-            participant = await Participant(self.clocks).join(url, session_id, sends)
+            participant = Participant(self.clocks)
+            await participant.join(join, sends)
             self._everybody.append(participant)
             if sends:
                 self._publishers.append(participant)
         for participant in self._everybody:
             others = publishers - (participant in self._publishers)
             if others:
-                await participant.connected(others * len(load.tracks))
+                await participant.takes(others * len(load.tracks))
 
     @property
     def received(self) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 from timeit import repeat
 from typing import NamedTuple
@@ -49,6 +50,19 @@ def encrypt_us() -> float:
     return 1e6 / 1000 * min(repeat(lambda: encrypt(nonce, payload, header), number=1000, repeat=30))
 
 
+def wake_us(per_s: int = 400) -> float:
+    """CPU time of waking up to do nothing, so often a second: what a load that comes in bursts pays on top, a few
+    microseconds on a machine of its own, ten times that on some virtual ones."""
+
+    def on_cpu() -> int:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[0])
+
+    before = on_cpu()
+    for _ in range(per_s):
+        time.sleep(1 / per_s)
+    return (on_cpu() - before) / per_s / 1000
+
+
 def conditions() -> dict[str, str | int | float]:
     """What figures depend on beside the program."""
     model = "unknown"
@@ -63,4 +77,5 @@ def conditions() -> dict[str, str | int | float]:
         "python": platform.python_version(),
         "load_average": round(os.getloadavg()[0], 2),
         "encrypt_us": round(encrypt_us(), 2),
+        "wake_us": round(wake_us()),
     }

@@ -113,6 +113,8 @@ class SpoolWriter:
         self._new: list[JournalFile] = []
         self._files: list[JournalFile] = []
         self._stop = threading.Event()
+        self._work = threading.Event()
+        """Set when there may be something to do; without a journal the thread sleeps."""
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._errors = {"write_errors": 0, "sync_errors": 0}
         self._problem = ""
@@ -143,6 +145,7 @@ class SpoolWriter:
         for journal in self._journals.values():
             journal.close()
         self._stop.set()
+        self._work.set()
         if self._thread.is_alive():
             self._thread.join(CLOSE_WAIT_S)
 
@@ -182,6 +185,7 @@ class SpoolWriter:
     def _open(self, path: Path, header: FileHeader) -> JournalFile:
         file = JournalFile(path, header)
         self._new.append(file)
+        self._work.set()
         return file
 
     # --- the thread
@@ -189,6 +193,9 @@ class SpoolWriter:
     def _run(self) -> None:
         give_up_s: float | None = None
         while True:
+            self._work.clear()
+            if not self._files and not self._new and not self._stop.is_set():
+                self._work.wait()
             stopping = self._stop.wait(self._interval_s)
             began_s = time.monotonic()
             if stopping and give_up_s is None:
@@ -202,7 +209,7 @@ class SpoolWriter:
             if give_up_s is not None and began_s > give_up_s:
                 log.error("spool_not_finished", journals=len(self._files), queued_bytes=self.counters()["bytes_queued"])
                 return
-            if stopping:
+            if stopping:  # the disk refused something: it gets another chance until give_up_s
                 time.sleep(0.01)
 
     def _pass(self, now_s: float, sync_until_s: float) -> None:

@@ -189,6 +189,11 @@ class RawPeer:
         self.senders += made
         return made
 
+    async def takes(self, tracks: int) -> None:
+        """Wait until so many tracks of others are on offer and the connection stands."""
+        await self.until(lambda: len(self.subscribed) >= tracks, f"no offer with {tracks} tracks")
+        await self.until(lambda: self.subscribing is not None and self.subscribing.connected, "not connected")
+
     def received(self, kind: str, participant_id: str = "") -> list[Incoming]:
         """Streams of this kind (of this participant) that came so far."""
         streams = self.subscribing.streams.values() if self.subscribing else ()

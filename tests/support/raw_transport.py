@@ -178,8 +178,9 @@ class RawTransport:
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
         request.attributes["USERNAME"] = f"{self._remote.ufrag}:{self.credentials.ufrag}"
         request.attributes["PRIORITY"] = 1_853_824_767
-        request.attributes["ICE-CONTROLLING"] = secrets.randbits(64)
-        request.attributes["USE-CANDIDATE"] = None
+        request.attributes[f"ICE-{self.role.upper()}"] = secrets.randbits(64)
+        if self.role == "controlling":
+            request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity(self._remote.password.encode())
         self.send_datagram(bytes(request))
 

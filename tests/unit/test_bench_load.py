@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 
-from bench.forward import PATTERN, Round, arguments, percentiles, summary, table
+from bench.forward import PATTERN, arguments
 from bench.load import BURST, CAMERA, MICROPHONE, NUMBER_BYTES, PAYLOAD_BYTES, Payloads, bursts, pattern
+from bench.report import ratios, summary, table
+from bench.scene import Round, percentiles
 from sfu.codecs import keyframe
 from sfu.picture_id import describe
 
@@ -55,21 +57,21 @@ def test_percentiles_are_in_microseconds() -> None:
 
 def test_only_calm_rounds_count_where_there_are_some() -> None:
     load = bursts(1.0)
-    result = summary(load, 1, 2, [round_(2000.0, 900_000.0), round_(8000.0), round_(10_000.0)])
+    result = summary("Stemroom", load, 1, 2, [round_(2000.0, 900_000.0), round_(8000.0), round_(10_000.0)])
     assert result["us_per_delivered"] == {"median": 4.5, "lowest": 4.0, "highest": 5.0}
     assert result["rounds_counted"] == 2
-    assert summary(load, 1, 2, [round_(2000.0, 900_000.0)])["rounds_counted"] == 1
+    assert summary("Stemroom", load, 1, 2, [round_(2000.0, 900_000.0)])["rounds_counted"] == 1
 
 
 def test_recording_is_told_as_the_difference_of_neighbours_per_received_packet() -> None:
     rounds = [round_(8000.0), round_(9000.0, recording=True), round_(10_000.0), round_(13_000.0, recording=True)]
-    result = summary(bursts(1.0), 1, 2, rounds)
+    result = summary("Stemroom", bursts(1.0), 1, 2, rounds)
     assert result["recording_us_per_received"] == {"median": 2.0, "lowest": 1.0, "highest": 3.0}
     assert "recording, 2 subscribers, whole process: +2.00 us per received packet" in table([result])
 
 
 def test_the_table_has_a_line_per_result_also_without_subscribers() -> None:
-    results = [summary(bursts(1.0), 1, subscribers, [round_(8000.0)]) for subscribers in (0, 2)]
+    results = [summary("Stemroom", bursts(1.0), 1, subscribers, [round_(8000.0)]) for subscribers in (0, 2)]
     assert len(table(results).splitlines()) == 3
     assert "8.00 (per received)" in table(results)
 
@@ -78,3 +80,8 @@ def test_publishers_need_enough_subscribers_to_be_among_them() -> None:
     assert arguments([]).subscribers == [1, 10]
     with pytest.raises(SystemExit):
         arguments(["--publishers", "4", "--subscribers", "2"])
+
+
+def test_two_servers_are_compared_round_by_round() -> None:
+    ours, theirs = [round_(4000.0), round_(9000.0)], [round_(8000.0), round_(10_000.0)]
+    assert ratios(ours, theirs) == {"median": pytest.approx(0.7), "lowest": 0.5, "highest": 0.9}
