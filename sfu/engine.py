@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
 
+from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.negotiation import Local
 from sfu.network import Network
 from sfu.room import Room
 from sfu.settings import MediaSettings
 from sfu.stats import room_stats
-from sfu.streams import Encoding
 from sfu.transport import Transport
 
 log = structlog.get_logger()

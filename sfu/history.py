@@ -5,7 +5,7 @@ A ring of a power of two that doubles when a packet would be overwritten before 
 
 import msgspec
 
-from sfu.picture_id import Descriptor
+from sfu.codecs.vp8_descriptor import Descriptor
 
 KEEP_S = 1.5
 """A viewer asks again for at most about 1 s (libwebrtc), plus a slow round trip."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from sfu.encoding import Encoding
 from sfu.interfaces import StreamInfo
 from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
@@ -15,7 +16,7 @@ from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
 from sfu.sender_clock import SenderClock
 from sfu.srtp import ReceiveKeys
-from sfu.streams import Encoding, RepairStream
+from sfu.streams import RepairStream
 from sfu.twcc import ArrivalLog
 
 MAX_STREAMS = 16

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sfu.encoding import VIEWER_ORIENTATION_ID
 from sfu.interfaces import NegotiationError
 from sfu.sdp import Codec, Description, Section
-from sfu.streams import VIEWER_ORIENTATION_ID
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"

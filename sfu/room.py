@@ -9,12 +9,12 @@ from time import monotonic
 
 import structlog
 
+from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
 from sfu.negotiation import Local
 from sfu.publisher import Publisher
 from sfu.settings import MediaSettings
-from sfu.streams import Encoding
 from sfu.subscriber import Subscriber
 from sfu.track import Track
 from sfu.transport import Transport

@@ -5,7 +5,7 @@ Bitrates are means since the same figure was last read by anybody, at least a se
 
 from typing import TYPE_CHECKING, Any
 
-from sfu.streams import Encoding
+from sfu.encoding import Encoding
 from sfu.subscription import Subscription
 from sfu.transport import Transport
 

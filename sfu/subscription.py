@@ -17,8 +17,8 @@ from sfu.rtp import strip_padding
 from sfu.srtp import SendKeys
 
 if TYPE_CHECKING:
+    from sfu.encoding import Encoding
     from sfu.sendpath import SendPath
-    from sfu.streams import Encoding
 
 _RTP = struct.Struct("!HHII")
 

@@ -2,10 +2,10 @@
 
 import structlog
 
+from sfu.encoding import Encoding
 from sfu.inbound import Source
 from sfu.interfaces import RecordingSink, TrackInfo, TrackKind
 from sfu.sdp import Codec
-from sfu.streams import Encoding
 from sfu.subscription import Subscription
 
 log = structlog.get_logger()

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sfu.encoding import Encoding
 from sfu.ice import Address
 from sfu.inbound import Inbound, Source
 from sfu.interfaces import StreamInfo
@@ -14,7 +15,6 @@ from sfu.negotiation import MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUE
 from sfu.rtp import LayoutCache
 from sfu.sdp import Codec, Section
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
-from sfu.streams import Encoding
 from sfu.twcc import ArrivalLog
 from tests.support import srtp
 

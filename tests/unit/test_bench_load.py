@@ -9,7 +9,7 @@ from bench.load import BURST, CAMERA, MICROPHONE, NUMBER_BYTES, PAYLOAD_BYTES, P
 from bench.report import ratios, summary, table
 from bench.scene import Round, percentiles
 from sfu.codecs import keyframe
-from sfu.picture_id import describe
+from sfu.codecs.vp8_descriptor import describe
 
 
 def round_(cpu_us: float, waited_us: float = 0.0, *, recording: bool = False) -> Round:

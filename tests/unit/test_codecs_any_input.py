@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.codecs import PayloadError, av1, h264, keyframe, opus, vp8, vp9
+from sfu.codecs.vp8_descriptor import describe, descriptor_size
 from tests.support.payloads import PAYLOADS, encode
 
 LONGEST = 1_600
 PARSERS: dict[str, list[Callable[[bytes], object]]] = {
-    "vp8": [vp8.parse, vp8.picture_id, lambda payload: vp8.frame([payload])],
+    "vp8": [descriptor_size, describe, vp8.picture_id, lambda payload: vp8.frame([payload])],
     "vp9": [vp9.parse, vp9.picture_id, vp9.key_size, lambda payload: vp9.frame([payload])],
     "h264": [h264.sps_size, lambda payload: h264.frame([payload])],
     "av1": [av1.elements, av1.sequence_size, lambda payload: av1.frame([payload])],

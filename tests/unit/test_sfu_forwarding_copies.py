@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.codecs.vp8_descriptor import NOTHING, describe
 from sfu.forwarding import Target, forward
 from sfu.history import Packet
-from sfu.picture_id import NOTHING, describe
 from sfu.subscription import Subscription
 from tests.support.sfu_media import HERE, Sent, Viewer, vp8
 

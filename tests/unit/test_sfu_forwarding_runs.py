@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.codecs.vp8_descriptor import NOTHING
 from sfu.forwarding import MAX_PAD, MAX_RUN, split_runs
 from sfu.history import Packet
-from sfu.picture_id import NOTHING
 
 PADDED = 0x2000
 ORIENTATION = b"\xbe\xde\x00\x01\x10\x00\x00\x00"

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.codecs.vp8_descriptor import NOTHING
 from sfu.history import FIRST_SLOTS, KEEP_S, MAX_SLOTS, History, Packet
-from sfu.picture_id import NOTHING
 
 
 def packet(number: int, arrival: float) -> Packet:

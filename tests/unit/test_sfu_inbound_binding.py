@@ -2,11 +2,12 @@
 
 import pytest
 
+from sfu.encoding import Encoding
 from sfu.inbound import MAX_STREAMS, Inbound, Source
 from sfu.negotiation import MID, ORIENTATION, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import KeyFrameRequest, Nack, Packet, ReceiverReports, SenderReport, parse
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
-from sfu.streams import Encoding, RepairStream
+from sfu.streams import RepairStream
 from tests.support.sfu_media import (
     MID_ID,
     OPUS,

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
 from sfu.negotiation import Local
 from sfu.publisher import MAX_TRACKS, Publisher
 from sfu.sdp import parse
 from sfu.settings import VIDEO_CODECS
-from sfu.streams import Encoding
 from sfu.track import Track
 from tests.support import sdp
 from tests.support.sfu_media import MID_ID, deliver, one_byte_extensions

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.encoding import JUMP, Encoding
 from sfu.rtcp import SenderReport
 from sfu.srtp import WINDOW
-from sfu.streams import JUMP, Encoding, RepairStream
+from sfu.streams import RepairStream
 from sfu.twcc import MAX_PENDING
 from tests.support.sfu_client import Tap
 from tests.support.sfu_media import (

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sfu.encoding import JUMP, Encoding
 from sfu.srtp import Profile, SendKeys
-from sfu.streams import JUMP, Encoding
 from sfu.subscription import Subscription
 from tests.support.sfu_media import VIEWER_MASTER, VP8, Viewer, encoding, vp8
 

@@ -1,8 +1,8 @@
 """What a viewer misses comes again as RTX (RFC 4588): equal to the first sending, bounded, with an index of its own."""
 
+from sfu.encoding import Encoding
 from sfu.outbound import MAX_SENDER_REPORTS, Outbound
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
-from sfu.streams import Encoding
 from sfu.subscription import MAX_RETRANSMISSIONS, Subscription
 from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from sfu.encoding import Encoding
 from sfu.interfaces import TrackKind
 from sfu.rtcp import Report, SenderReport, parse
 from sfu.sdp import Codec
-from sfu.streams import Encoding
 from sfu.subscription import Subscription
 from sfu.track import Track
 from tests.support.sfu_media import OPUS, VP8, Sent, Viewer, encoding, vp8

@@ -1,6 +1,6 @@
 """A recording is given what was sent between its start and its stop, repaired packets included, and nothing else."""
 
-from sfu.streams import Encoding
+from sfu.encoding import Encoding
 from sfu.tap import LINGER_S
 from tests.support.sfu_media import OPUS, encoding
 

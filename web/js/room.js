@@ -1,18 +1,17 @@
 /**
- * A joined room: who is in it, what is recorded, and both peer connections, over one WebSocket.
+ * A joined room: who is in it, what is recorded, and its media, over one WebSocket.
  *
  * Losing the WebSocket ends nothing: media goes on and the state is replaced by the next welcome. When the server no
  * longer knows this participant's connections (`resumed` false), or the subscribe connection fails, both are made
- * anew. Closing order: signaling, then publisher, then subscriber.
+ * anew. Signaling is closed before the media.
  */
 
 import { Blockage } from './blockage.js';
 import { SessionClock } from './clock.js';
 import { Emitter } from './emitter.js';
+import { MediaConnections } from './media_connections.js';
 import { Signaling } from './protocol.js';
-import { Publisher } from './publisher.js';
 import { Roster } from './roster.js';
-import { Subscriber } from './subscriber.js';
 
 /** @typedef {import('./messages.js').ParticipantView} ParticipantView */
 /** @typedef {import('./messages.js').RecordingView} RecordingView */
@@ -20,6 +19,7 @@ import { Subscriber } from './subscriber.js';
 /** @typedef {import('./messages.js').ServerMessage} ServerMessage */
 /** @typedef {import('./publisher.js').OwnKind} OwnKind */
 /** @typedef {import('./subscriber.js').ReceivedTrack} ReceivedTrack */
+/** @typedef {import('./media_connections.js').ConnectionState} ConnectionState */
 
 /** A failed subscribe connection is made anew at most so often. */
 const REJOIN_INTERVAL_MS = 5000;
@@ -30,8 +30,8 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
 /**
  * @typedef {object} Connection how this page is connected
  * @property {import('./protocol.js').SignalingState} signaling
- * @property {RTCPeerConnectionState | 'none'} publish
- * @property {RTCPeerConnectionState | 'none'} subscribe
+ * @property {ConnectionState} publish
+ * @property {ConnectionState} subscribe
  * @property {boolean} blocked media does not come through, for longer than it should take
  */
 
@@ -52,17 +52,10 @@ export class Room extends Emitter {
   clock = new SessionClock();
   #signaling;
   #participantId;
-  /** @type {Publisher | null} */
-  #publisher = null;
-  /** @type {Subscriber | null} */
-  #subscriber = null;
+  #connections;
   #roster;
-  /** @type {readonly ReceivedTrack[]} */
-  #media = [];
   /** @type {RecordingView | null} */
   #recording = null;
-  /** @type {Map<OwnKind, MediaStreamTrack>} */
-  #ownTracks = new Map();
   /** @type {Map<OwnKind, boolean>} */
   #muted = new Map();
   #rejoinedMs = -Infinity;
@@ -74,6 +67,10 @@ export class Room extends Emitter {
     this.#participantId = identity.participant_id;
     this.#roster = new Roster(identity.participant_id);
     this.#signaling = new Signaling(identity.ws_url, identity.token, this.clock);
+    this.#connections = new MediaConnections(this.#signaling.send.bind(this.#signaling));
+    this.#connections.on('media', (tracks) => this.emit('media', tracks));
+    this.#connections.on('state', () => this.#connectionChanged());
+    this.#connections.on('failed', () => this.#rejoin());
     this.#signaling.on('state', () => this.#connectionChanged());
     this.#signaling.on('welcome', (welcome) => this.#welcomed(welcome));
     this.#signaling.on('message', (message) => this.#received(message));
@@ -89,7 +86,7 @@ export class Room extends Emitter {
   }
 
   get media() {
-    return this.#media;
+    return this.#connections.media;
   }
 
   get recording() {
@@ -100,15 +97,14 @@ export class Room extends Emitter {
   get connection() {
     return {
       signaling: this.#signaling.state,
-      publish: this.#publisher?.connection?.connectionState ?? 'none',
-      subscribe: this.#subscriber?.connection.connectionState ?? 'none',
+      ...this.#connections.states,
       blocked: this.#blockage.blocked,
     };
   }
 
   /** For diagnosis: the peer connection, or null. @param {'publish' | 'subscribe'} transport */
   peerConnection(transport) {
-    return transport === 'publish' ? (this.#publisher?.connection ?? null) : (this.#subscriber?.connection ?? null);
+    return transport === 'publish' ? this.#connections.publishing : this.#connections.subscribing;
   }
 
   join() {
@@ -124,9 +120,8 @@ export class Room extends Emitter {
    * @param {Map<OwnKind, MediaStreamTrack>} tracks
    */
   setOwnTracks(tracks) {
-    this.#ownTracks = new Map(tracks);
     this.#roster.keepOwnTracks(new Set(tracks.keys()));
-    void this.#publisher?.setTracks(this.#ownTracks);
+    this.#connections.setOwnTracks(new Map(tracks));
   }
 
   /**
@@ -155,44 +150,12 @@ export class Room extends Emitter {
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
     this.#roster.replace(welcome.participants);
-    if (welcome.resumed && this.#subscriber) {
-      this.#publisher?.resend();
-    } else {
-      this.#connectMedia(welcome);
-    }
+    if (welcome.resumed && this.#connections.isOpen) this.#connections.resend();
+    else this.#connections.open(welcome);
     this.#sendMutes();
     this.emit('welcome', welcome);
     this.#participantsChanged();
     this.#setRecording(welcome.recording);
-  }
-
-  /** @param {Welcome} welcome */
-  #connectMedia(welcome) {
-    const iceServers = welcome.ice_servers.map(({ urls, username, credential }) =>
-      username ? { urls, username, credential } : { urls },
-    );
-    this.#publisher?.close();
-    this.#subscriber?.close();
-    this.#media = [];
-    const send = this.#signaling.send.bind(this.#signaling);
-    const subscriber = new Subscriber(send, iceServers);
-    subscriber.on('tracks', (tracks) => {
-      this.#media = tracks;
-      this.emit('media', tracks);
-    });
-    subscriber.on('state', (state) => {
-      this.#connectionChanged();
-      if (state === 'failed') this.#rejoin();
-    });
-    this.#subscriber = subscriber;
-    this.#publisher = new Publisher(send, {
-      iceServers,
-      videoCodecs: welcome.video_codecs,
-      maxVideoBps: welcome.max_video_bps,
-    });
-    this.#publisher.on('state', () => this.#connectionChanged());
-    void this.#publisher.setTracks(this.#ownTracks);
-    this.emit('media', this.#media);
   }
 
   #rejoin() {
@@ -208,10 +171,10 @@ export class Room extends Emitter {
   #received(message) {
     switch (message.type) {
       case 'webrtc_offer':
-        void this.#subscriber?.offered(message);
+        this.#connections.offered(message);
         break;
       case 'webrtc_answer':
-        void this.#publisher?.answered(message);
+        this.#connections.answered(message);
         break;
       case 'recording_status':
         this.#setRecording(message.recording);
@@ -257,7 +220,7 @@ export class Room extends Emitter {
   /** @param {import('./messages.js').ErrorMessage} error */
   #refused({ id, detail }) {
     const negotiation = NEGOTIATION_ERRORS.includes(id);
-    if (negotiation) this.#publisher?.refused();
+    if (negotiation) this.#connections.refused();
     this.emit('error', { id, detail, negotiation });
   }
 
@@ -270,10 +233,7 @@ export class Room extends Emitter {
   /** @param {import('./protocol.js').CloseReason} reason */
   #ended(reason) {
     this.#blockage.close();
-    this.#publisher?.close();
-    this.#subscriber?.close();
-    this.#media = [];
-    this.emit('media', this.#media);
+    this.#connections.close();
     this.emit('closed', reason);
   }
 }

@@ -8,6 +8,8 @@ import struct
 
 import msgspec
 
+from sfu.codecs.payload import PayloadError
+
 _CHROMIUM = struct.Struct("!HH")
 """Flags, and the picture id of 15 bits behind its own flag: the form without layers."""
 
@@ -35,28 +37,38 @@ class Descriptor(msgspec.Struct, frozen=True, gc=False):
         ).to_bytes(self.size_bytes, "big")
 
 
+def descriptor_size(payload: bytes) -> int:
+    """Bytes of the descriptor in front of a VP8 payload. Raises PayloadError when it is cut."""
+    try:
+        size = 1
+        if payload[0] & 0x80:
+            extended = payload[1]
+            size = 2
+            if extended & 0x80:
+                size += 2 if payload[2] & 0x80 else 1
+            size += (extended >> 6 & 1) + (extended & 0x30 != 0)
+    except IndexError:
+        raise PayloadError("VP8 descriptor ends early") from None
+    if size > len(payload):
+        raise PayloadError("VP8 descriptor ends early")
+    return size
+
+
 def describe(payload: bytes) -> Descriptor:
     """Descriptor of a VP8 payload. Without a picture id, or cut short: one of no bytes, so nothing is rewritten."""
-    length = len(payload)
-    if length < 4:
+    if len(payload) < 4:
         return NOTHING
     flags, number = _CHROMIUM.unpack_from(payload)
     if flags & 0x80F0 == 0x8080 and number & 0x8000:  # every packet of a browser that sends no layers: hot
         return Descriptor(4, flags << 16 | 0x8000, number & 0x7FFF, 0x7FFF, 0, 0, 0, 0)
     if flags & 0x8080 != 0x8080:
         return NOTHING
-    extension = payload[1]
-    long_form = payload[2] & 0x80
-    picture_end = size = 4 if long_form else 3
-    picture_mask = 0x7FFF if long_form else 0x7F
-    tl0_mask = 0
-    if extension & 0x40:
-        size += 1
-        tl0_mask = 0xFF
-    if extension & 0x30:
-        size += 1
-    if length < size:
+    try:
+        size = descriptor_size(payload)
+    except PayloadError:
         return NOTHING
+    picture_mask, picture_end = (0x7FFF, 4) if payload[2] & 0x80 else (0x7F, 3)
+    tl0_mask = 0xFF if payload[1] & 0x40 else 0
     number = int.from_bytes(payload[:size], "big")
     picture_shift = 8 * (size - picture_end)
     tl0_shift = picture_shift - 8 if tl0_mask else 0

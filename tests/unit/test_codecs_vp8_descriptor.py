@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.picture_id import NOTHING, describe
+from sfu.codecs.vp8_descriptor import NOTHING, describe
 
 # One bit each: I with 7 bits, I with 15 bits, L, T, K.
 SHAPES = [

@@ -1,0 +1,272 @@
+"""One received encoding of a track: decided upon once per packet, forwarded to whoever takes it. Hot.
+
+Replay, decryption, arrival log (sfu.streams), then gaps, history, tap, key frame.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfu.codecs import keyframe
+from sfu.codecs.vp8_descriptor import NOTHING, describe
+from sfu.forwarding import Target, forward
+from sfu.history import History, Packet
+from sfu.interfaces import PacketTap, StreamInfo
+from sfu.keyframes import KeyFrameRequests
+from sfu.nack import Missing
+from sfu.rate import Rate
+from sfu.rtcp import SenderReport
+from sfu.rtp import LayoutCache, strip_padding
+from sfu.srtp import WINDOW, ReceiveKeys
+from sfu.streams import SrtpStream
+from sfu.tap import EncodingTap
+from sfu.twcc import ArrivalLog
+
+if TYPE_CHECKING:
+    from sfu.subscription import Subscription
+
+JUMP = 3000
+"""A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
+
+VIEWER_ORIENTATION_ID = 1
+"""Id of the video orientation extension in every subscribe offer."""
+
+
+class Encoding(SrtpStream):
+    """One received RTP stream of a track, and who takes it."""
+
+    __slots__ = (
+        "_key_frame",
+        "_pending",
+        "_tap",
+        "_touched",
+        "_transit",
+        "clock_rate_hz",
+        "first_index",
+        "history",
+        "info",
+        "is_vp8",
+        "jitter",
+        "key_frames",
+        "last_arrival",
+        "last_report",
+        "last_report_arrival",
+        "last_report_sent",
+        "last_timestamp",
+        "missing",
+        "octets",
+        "packets",
+        "rate",
+        "reported",
+        "requests",
+        "subscriptions",
+        "tap_failures",
+        "targets",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        info: StreamInfo,
+        first_index: int,
+        keys: ReceiveKeys,
+        layouts: LayoutCache,
+        arrivals: ArrivalLog,
+        touched: list["Encoding"],
+    ) -> None:
+        """`touched`: the list in which an encoding with packets to forward puts itself until the end of the wakeup."""
+        super().__init__(info.ssrc, info.payload_type, first_index, keys, layouts, arrivals)
+        self.info = info
+        self.clock_rate_hz = info.clock_rate_hz
+        self.is_vp8 = info.codec == "vp8"
+        self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
+        self.first_index = first_index
+        self.history = History()
+        self.missing = Missing()
+        self.requests = KeyFrameRequests()
+        self._touched = touched
+        self._pending: list[Packet] = []
+        self._tap: EncodingTap | None = None
+        self._transit = 0.0
+        self.jitter = 0.0
+        """In ticks (RFC 3550 6.4.1)."""
+        self.packets = self.octets = self.key_frames = self.tap_failures = 0
+        self.rate = Rate()
+        self.last_timestamp = 0
+        self.last_arrival = 0.0
+        self.last_report: SenderReport | None = None
+        self.last_report_arrival = 0.0
+        self.last_report_sent = 0.0
+        """When it was written, on our clock (sfu.sender_clock)."""
+        self.reported = (0, 0)
+        """Expected and received at the last receiver report."""
+        self.subscriptions: list[Subscription] = []
+        """Everybody who takes this encoding, waiting or running."""
+        self.waiting: list[Subscription] = []
+        self.targets: list[Target] = []
+
+    # --- receiving
+
+    def receive(self, data: bytes, first: int, second: int, sequence: int, timestamp: int, now: float) -> None:
+        """An SRTP packet of this SSRC came; hot."""
+        opened = self.open(data, first, sequence, now)
+        if opened is None:
+            return
+        if second & 0x7F != self.payload_type:
+            self.seen[opened[0] % WINDOW] = opened[0]
+            self.wrong_type += 1
+            return
+        self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
+
+    def take(self, opened: tuple[int, bytes, int], first: int, second: int, timestamp: int, now: float) -> None:
+        """What `open` gave, for the first time and with the payload type of this encoding."""
+        self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
+
+    def accept(
+        self, index: int, marker: int, timestamp: int, payload: bytes, padded: int, orientation: int, now: float
+    ) -> None:
+        """Take an authentic packet once: statistics, gaps, tap, history, forwarding; hot."""
+        self.seen[index % WINDOW] = index
+        top = self.highest
+        ahead = index - top
+        late = False
+        if ahead == 1:
+            self.highest = index
+        elif ahead > 1:
+            self.highest = index
+            if ahead < JUMP:
+                self.missing.opened(top + 1, index, now)
+            else:
+                self.want_key_frame()
+        else:
+            late = True
+            self.missing.arrived(index, now)
+        self.packets += 1
+        self.octets += len(payload)
+        if not late:
+            if timestamp != self.last_timestamp:  # as in libwebrtc: the packets of one frame are spread on purpose
+                transit = now * self.clock_rate_hz - timestamp
+                change = abs(transit - self._transit)
+                self._transit = transit
+                if change < 1_000_000:
+                    self.jitter += (change - self.jitter) / 16
+                self.last_timestamp = timestamp
+            self.last_arrival = now
+        tap = self._tap
+        if tap is not None:
+            tap.packet(now, index, timestamp, marker != 0, strip_padding(payload) if padded else payload)
+            if tap.failed:
+                self._tap_failed()
+        extension = b""
+        if orientation >= 0:
+            extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0))
+        descriptor = describe(payload) if self.is_vp8 else NOTHING
+        packet = Packet(index, marker | padded, timestamp, payload, extension, descriptor, now)
+        self.history.put(packet)
+        if self._key_frame is not None and self._key_frame(payload):
+            self.key_frames += 1
+            if not (late and (self.waiting or (tap is not None and index < tap.first))):
+                self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
+        if late:
+            self._forward_late(packet)
+            return
+        if not self._pending:
+            self._touched.append(self)
+        self._pending.append(packet)
+
+    def flush(self) -> None:
+        """End of a wakeup: forward what came in it; hot."""
+        packets = self._pending
+        self._pending = []
+        if self.waiting:
+            for place, packet in enumerate(packets):
+                if self._key_frame is None or self._key_frame(packet.payload):
+                    if place and self.targets:
+                        forward(packets[:place], self.targets, self.is_vp8)
+                    packets = packets[place:]
+                    self._start_waiting(packet)
+                    break
+        if self.targets and packets:
+            forward(packets, self.targets, self.is_vp8)
+
+    def _forward_late(self, packet: Packet) -> None:
+        """A repaired packet goes to those who were there when it was due, in its own place of their sequence."""
+        targets = [target for target in self.targets if target[0].first_index <= packet.number]
+        if targets:
+            forward((packet,), targets, self.is_vp8)
+
+    # --- recording
+
+    def record(self, tap: PacketTap, now: float) -> None:
+        """Hand every packet from now on to `tap`; one of an earlier recording ends."""
+        self.end_tap(now)
+        self._tap = EncodingTap(tap, self.ssrc, self.highest + 1 if self.packets else 0)
+
+    def stop_tap(self, now: float) -> None:
+        """The recording is over; the tap ends as soon as nothing is missing that it should have had."""
+        if self._tap is not None:
+            self._tap.stop(self.highest, now)
+            self._tick_tap(now)
+
+    def tick(self, now: float) -> list[int]:
+        """Every 50 ms: the sequence numbers to ask for again. What is given up costs a key frame, also where nobody but
+        a recording takes this encoding."""
+        lost = self.missing.lost
+        due = self.missing.due(now) if self.missing else []
+        if self.missing.lost > lost:
+            self.want_key_frame()
+        self._tick_tap(now)
+        return due
+
+    def _tick_tap(self, now: float) -> None:
+        if self._tap is not None and self._tap.is_over(self.missing.first(), now):
+            self.end_tap(now)
+
+    def end_tap(self, now: float) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.end(now)
+            self.tap_failures += tap.failed
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        self.last_report = report
+        self.last_report_arrival = now
+        if self._tap is not None:
+            self._tap.sender_report(report, now)
+            if self._tap.failed:
+                self._tap_failed()
+
+    def _tap_failed(self) -> None:
+        self._tap = None
+        self.tap_failures += 1
+
+    # --- subscriptions
+
+    def subscribe(self, subscription: "Subscription") -> None:
+        """`subscription` starts with the next key frame (audio: the next packet)."""
+        self.subscriptions.append(subscription)
+        self.waiting.append(subscription)
+        self.want_key_frame()
+
+    def unsubscribe(self, subscription: "Subscription") -> None:
+        if subscription.encoding is self:
+            self.flush()  # what came in this wakeup has numbers of its sequence
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+        if subscription in self.waiting:
+            self.waiting.remove(subscription)
+        subscription.stopped(self)
+        self.retarget()
+
+    def want_key_frame(self) -> None:
+        if self._key_frame is not None:
+            self.requests.want()
+
+    def retarget(self) -> None:
+        """Rebuild the tuples of the packet path after a change of addresses or of who is running."""
+        self.targets = [s.target() for s in self.subscriptions if s not in self.waiting]
+
+    def _start_waiting(self, packet: Packet) -> None:
+        for subscription in self.waiting:
+            subscription.start(self, packet)
+        self.waiting = []
+        self.retarget()

@@ -1,0 +1,120 @@
+/** Both peer connections of a room: what is published and what is received. Made anew by `open`, ended by `close`. */
+
+import { Emitter } from './emitter.js';
+import { Publisher } from './publisher.js';
+import { Subscriber } from './subscriber.js';
+
+/** @typedef {import('./publisher.js').OwnKind} OwnKind */
+/** @typedef {import('./subscriber.js').ReceivedTrack} ReceivedTrack */
+/** @typedef {RTCPeerConnectionState | 'none'} ConnectionState */
+
+/**
+ * @extends {Emitter<{
+ *   media: readonly ReceivedTrack[],
+ *   state: void,
+ *   failed: void,
+ * }>} `failed`: the subscribe connection; the publisher mends its own
+ */
+export class MediaConnections extends Emitter {
+  #send;
+  /** @type {Publisher | null} */
+  #publisher = null;
+  /** @type {Subscriber | null} */
+  #subscriber = null;
+  /** @type {readonly ReceivedTrack[]} */
+  #media = [];
+  /** @type {Map<OwnKind, MediaStreamTrack>} */
+  #ownTracks = new Map();
+
+  /** @param {(message: import('./messages.js').PageMessage) => boolean} send */
+  constructor(send) {
+    super();
+    this.#send = send;
+  }
+
+  get isOpen() {
+    return this.#subscriber !== null;
+  }
+
+  /** What is received. */
+  get media() {
+    return this.#media;
+  }
+
+  /** The peer connections, null where there is none yet. */
+  get publishing() {
+    return this.#publisher?.connection ?? null;
+  }
+
+  get subscribing() {
+    return this.#subscriber?.connection ?? null;
+  }
+
+  /** @returns {{publish: ConnectionState, subscribe: ConnectionState}} */
+  get states() {
+    return {
+      publish: this.publishing?.connectionState ?? 'none',
+      subscribe: this.subscribing?.connectionState ?? 'none',
+    };
+  }
+
+  /** Make both anew, with the own tracks as they are. @param {import('./messages.js').Welcome} welcome */
+  open(welcome) {
+    const iceServers = welcome.ice_servers.map(({ urls, username, credential }) =>
+      username ? { urls, username, credential } : { urls },
+    );
+    this.close();
+    const subscriber = new Subscriber(this.#send, iceServers);
+    subscriber.on('tracks', (tracks) => this.#receives(tracks));
+    subscriber.on('state', (state) => {
+      this.emit('state', undefined);
+      if (state === 'failed') this.emit('failed', undefined);
+    });
+    this.#subscriber = subscriber;
+    this.#publisher = new Publisher(this.#send, {
+      iceServers,
+      videoCodecs: welcome.video_codecs,
+      maxVideoBps: welcome.max_video_bps,
+    });
+    this.#publisher.on('state', () => this.emit('state', undefined));
+    void this.#publisher.setTracks(this.#ownTracks);
+  }
+
+  /** The WebSocket was lost: say again what the server may not have heard. */
+  resend() {
+    this.#publisher?.resend();
+  }
+
+  /** The tracks to publish from now on. @param {Map<OwnKind, MediaStreamTrack>} tracks */
+  setOwnTracks(tracks) {
+    this.#ownTracks = tracks;
+    void this.#publisher?.setTracks(tracks);
+  }
+
+  /** @param {import('./messages.js').WebrtcOffer} message */
+  offered(message) {
+    void this.#subscriber?.offered(message);
+  }
+
+  /** @param {import('./messages.js').WebrtcAnswer} message */
+  answered(message) {
+    void this.#publisher?.answered(message);
+  }
+
+  /** The server takes no such offer. */
+  refused() {
+    this.#publisher?.refused();
+  }
+
+  close() {
+    this.#publisher?.close();
+    this.#subscriber?.close();
+    this.#receives([]);
+  }
+
+  /** @param {readonly ReceivedTrack[]} tracks */
+  #receives(tracks) {
+    this.#media = tracks;
+    this.emit('media', tracks);
+  }
+}
