@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfu.codecs import keyframe
+from sfu.codecs.vp8 import key_size
 from sfu.codecs.vp8_descriptor import NOTHING, describe
 from sfu.forwarding import Target, forward
 from sfu.history import History, Packet
@@ -58,6 +59,7 @@ class Encoding(SrtpStream):
         "rate",
         "reported",
         "requests",
+        "size",
         "subscriptions",
         "tap_failures",
         "targets",
@@ -90,6 +92,8 @@ class Encoding(SrtpStream):
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
         self.packets = self.octets = self.key_frames = self.tap_failures = 0
+        self.size: tuple[int, int] | None = None
+        """Width and height of the last key frame, where the codec says it in the payload."""
         self.rate = Rate()
         self.last_timestamp = 0
         self.last_arrival = 0.0
@@ -164,6 +168,8 @@ class Encoding(SrtpStream):
         self.history.put(packet)
         if self._key_frame is not None and self._key_frame(payload):
             self.key_frames += 1
+            if self.is_vp8:
+                self.size = key_size(payload) or self.size
             if not (late and (self.waiting or (tap is not None and index < tap.first))):
                 self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
         if late:
@@ -257,6 +263,14 @@ class Encoding(SrtpStream):
         subscription.stopped(self)
         self.retarget()
 
+    def capture_s(self, timestamp: int) -> float | None:
+        """When what has this RTP timestamp was captured, on the sender's own clock; None before its first report."""
+        report = self.last_report
+        if report is None:
+            return None
+        ticks = ((timestamp - report.rtp_timestamp + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
+        return report.ntp_timestamp / (1 << 32) + ticks / self.clock_rate_hz
+
     def want_key_frame(self) -> None:
         if self._key_frame is not None:
             self.requests.want()
@@ -267,6 +281,8 @@ class Encoding(SrtpStream):
 
     def _start_waiting(self, packet: Packet) -> None:
         for subscription in self.waiting:
+            if subscription.encoding is not None:  # another layer, which went on until now
+                subscription.encoding.unsubscribe(subscription)
             subscription.start(self, packet)
         self.waiting = []
         self.retarget()

@@ -24,6 +24,9 @@ log = structlog.get_logger()
 TICK_S = 0.05
 """Interval of arrival feedback and NACKs; libwebrtc's feedback interval is 50-250 ms."""
 
+LAYER_TICKS = 5
+"""Layers are chosen four times a second."""
+
 REPORT_TICKS = 20
 """Receiver and sender reports once a second, spread over the ticks."""
 
@@ -109,6 +112,9 @@ class Sfu:
         self._ticks += 1
         now = monotonic()
         phase = self._ticks % REPORT_TICKS
+        if self._ticks % LAYER_TICKS == 0:
+            for room in self.rooms.values():
+                room.choose_layers()
         for transport, turn in list(self._transports.items()):
             try:
                 transport.tick(now, report=turn == phase)

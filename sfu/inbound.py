@@ -153,6 +153,8 @@ class Inbound:
         self, source: Source, ssrc: int, rid: str, repaired_rid: str, payload_type: int, index: int, keys: ReceiveKeys
     ) -> Encoding | RepairStream | None:
         chosen = source.chosen
+        if chosen.rids and (rid or repaired_rid) not in chosen.rids:
+            return None
         if payload_type == chosen.codec.payload_type:
             codec = chosen.codec
             info = StreamInfo(

@@ -23,6 +23,9 @@ _H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
 
 PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION)
 
+SIMULCAST_CODECS = ("vp8",)
+"""Published in several encodings where the offer has them. Other codecs: the browser sends its first encoding alone."""
+
 START_KBPS = 1000
 """First bitrate of a video sender: without it Chromium needs 4-8 s to leave 320x180."""
 
@@ -47,6 +50,8 @@ class Chosen(msgspec.Struct, frozen=True):
     codec: Codec
     rtx_payload_type: int
     """0: no RTX."""
+    rids: tuple[str, ...] = ()
+    """Simulcast encodings that are taken, in the order of the offer; empty: one encoding without a name."""
 
 
 def check_transport(description: Description) -> Section:
@@ -85,7 +90,8 @@ def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
                 ),
                 0,
             )
-            return Chosen(codec, rtx)
+            named = codec.name in SIMULCAST_CODECS and {MID, RID} <= section.extensions.keys()
+            return Chosen(codec, rtx, tuple(section.rids) if named else ())
     return None
 
 
@@ -196,6 +202,9 @@ def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, ve
             if pick.rtx_payload_type:
                 rtx = _rtx(codec, pick.rtx_payload_type)
                 lines += _codec_lines(rtx, rtx.fmtp, ())
+            if pick.rids:
+                lines += [f"a=rid:{rid} recv" for rid in pick.rids]
+                lines.append(f"a=simulcast:recv {';'.join(pick.rids)}")
     return "\r\n".join(lines) + "\r\n"
 
 

@@ -88,6 +88,10 @@ class Peer:
     def resend_offer(self) -> None:
         self.subscriber.resend()
 
+    def show(self, track_id: str, height: int) -> None:
+        """The participant shows somebody's track in so many lines, 0: not at all."""
+        self.subscriber.show(track_id, height)
+
     def set_muted(self, track_id: str, muted: bool) -> bool:
         """False: the peer has no such track."""
         for track in self.publisher.tracks.values():
@@ -175,6 +179,13 @@ class Room:
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
                 track.stop_taps(now)
+
+    def choose_layers(self) -> None:
+        """A few times a second: senders switch layers on and off."""
+        for peer in self.peers.values():
+            for track in peer.publisher.tracks.values():
+                if len(track.encodings()) > 1:
+                    track.choose_layers()
 
     def close(self) -> None:
         for participant_id in list(self.peers):

@@ -15,10 +15,14 @@ MAX_LINES = 4_000
 MAX_SECTIONS = 64
 """m-lines: 16 of a publisher, or 32 subscriptions that came and went twice."""
 
+MAX_LAYERS = 3
+"""Simulcast encodings of one section that are taken, the first ones: browsers send no more."""
+
 MAX_PER_SECTION = 256
 """Attribute lines of one kind in one section; a Chromium video section has about 60 codecs and parameters."""
 
 _TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}$")
+_RID = re.compile(r"^[A-Za-z0-9_-]{1,16}$")
 _ICE = re.compile(r"^[A-Za-z0-9+/=_-]{4,256}$")
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -60,6 +64,8 @@ class Section(msgspec.Struct):
     ssrcs: list[int]
     repair_of: dict[int, int]
     """RTX SSRC -> the SSRC it repairs (ssrc-group FID)."""
+    rids: list[str]
+    """Simulcast encodings that are sent, in the order of the offer (RFC 8853); empty without simulcast."""
     ice_ufrag: str
     fingerprints: list[tuple[str, str]]
     setup: str
@@ -143,6 +149,7 @@ def _section(block: list[str], session: list[str]) -> Section:
         extensions=_extensions(attributes.get("extmap", [])),
         ssrcs=_ssrcs(attributes.get("ssrc", [])),
         repair_of=_repairs(attributes.get("ssrc-group", [])),
+        rids=_rids(attributes.get("simulcast", []), attributes.get("rid", [])),
         ice_ufrag=ufrag,
         fingerprints=fingerprints,
         setup=first("setup"),
@@ -209,3 +216,16 @@ def _repairs(values: list[str]) -> dict[int, int]:
         if semantics == "FID" and len(ssrcs) == 2:
             found[_integer(ssrcs[1], 0, 0xFFFFFFFF, "an SSRC")] = _integer(ssrcs[0], 0, 0xFFFFFFFF, "an SSRC")
     return found
+
+
+def _rids(simulcast: list[str], rid_lines: list[str]) -> list[str]:
+    """Of `a=simulcast:send a;~b,c`: the first alternative of each encoding, paused (~) or not, if `a=rid:` has it."""
+    if not simulcast:
+        return []
+    sent = {line.split(" ")[0] for line in rid_lines if line.split(" ")[1:2] == ["send"]}
+    words = simulcast[0].split(" ")
+    streams = next(
+        (value for direction, value in zip(words[::2], words[1::2], strict=False) if direction == "send"), ""
+    )
+    first = [stream.split(",")[0].removeprefix("~") for stream in streams.split(";")]
+    return list(dict.fromkeys(rid for rid in first if rid in sent and _RID.match(rid)))[:MAX_LAYERS]

@@ -85,6 +85,15 @@ class Subscriber:
                 self._release(slot)
                 self._changed()
 
+    def show(self, track_id: str, height: int) -> None:
+        """The participant shows a track in so many lines, 0: not at all. Unknown tracks are none of its business."""
+        for slot in self._slots:
+            if slot.track is not None and slot.track.track_id == track_id and slot.subscription is not None:
+                if slot.subscription in slot.track.subscriptions:
+                    slot.track.show(slot.subscription, height)
+                else:
+                    slot.subscription.wanted_height = height
+
     def resend(self) -> None:
         """The participant may have missed the last offer: send what is true now."""
         if self._ready and self._slots:

@@ -26,6 +26,11 @@ MAX_RETRANSMISSIONS = 200
 """Packets sent again to one subscription between two ticks (50 ms): 35 Mbit/s. Overflow: not sent, counted."""
 
 
+MAX_CLOCK_DOUBT_S = 1.0
+"""Between two layers of a track the sender's reports say how much time passed, arrivals do so with the jitter of their
+queues. If both disagree by more than this the reports are of different clocks."""
+
+
 class Subscription:
     __slots__ = (
         "_budget",
@@ -54,6 +59,8 @@ class Subscription:
         "skipped",
         "ssrc",
         "track_id",
+        "wanted_height",
+        "wants",
     )
 
     def __init__(
@@ -68,6 +75,11 @@ class Subscription:
         self.ssrc = path.new_ssrc()
         self.rtx_ssrc = path.new_ssrc()
         self.encoding: Encoding | None = None
+        """The present source."""
+        self.wants: Encoding | None = None
+        """The source that it is to have: the present one, or one whose key frame is waited for."""
+        self.wanted_height: int | None = None
+        """Lines of the picture as the viewer shows it, 0: not at all; None: not said."""
         self.first_index = 0
         """Of the present source: what is older is not sent."""
         self.next_index = 1 + secrets.randbelow(20_000)
@@ -76,8 +88,8 @@ class Subscription:
         self._timestamp_offset = secrets.randbits(32)
         self._picture_offset = 1 + secrets.randbelow(0x7FFF)
         self._tl0_offset = 1 + secrets.randbelow(0xFF)
-        self._last_output: tuple[int, float, int, int] | None = None
-        """Timestamp, arrival, picture id and TL0PICIDX last sent."""
+        self._last_output: tuple[int, float, float | None, int, int] | None = None
+        """Timestamp, arrival, capture time on the sender's clock, picture id and TL0PICIDX last sent."""
         self._rtx_index = secrets.randbelow(20_000)
         self._budget = MAX_RETRANSMISSIONS
         self.packets = self.octets = self.retransmitted = self.skipped = 0
@@ -90,9 +102,14 @@ class Subscription:
         """`packet` will be the first one from `encoding`."""
         descriptor = packet.descriptor
         if self._last_output is not None:
-            timestamp, arrival, picture, tl0 = self._last_output
-            elapsed = max(1, int((packet.arrival - arrival) * self.clock_rate_hz))
-            self._timestamp_offset = timestamp + elapsed - packet.timestamp
+            timestamp, arrival, captured_s, picture, tl0 = self._last_output
+            elapsed_s = packet.arrival - arrival
+            now_captured_s = encoding.capture_s(packet.timestamp)
+            if captured_s is not None and now_captured_s is not None:
+                between_s = now_captured_s - captured_s
+                if abs(between_s - elapsed_s) < MAX_CLOCK_DOUBT_S:
+                    elapsed_s = between_s
+            self._timestamp_offset = timestamp + max(1, int(elapsed_s * self.clock_rate_hz)) - packet.timestamp
             self._picture_offset = picture + 1 - descriptor.picture_id
             self._tl0_offset = tl0 + 1 - descriptor.tl0
         self.encoding = encoding
@@ -109,6 +126,7 @@ class Subscription:
             self._last_output = (
                 last.timestamp + self._timestamp_offset,
                 last.arrival,
+                encoding.capture_s(last.timestamp),
                 last.descriptor.picture_id + self._picture_offset,
                 last.descriptor.tl0 + self._tl0_offset,
             )

@@ -1,4 +1,6 @@
-"""A published track: its encodings, who takes it, and its tap."""
+"""A published track: its encodings, who takes which of them, and its tap."""
+
+from collections.abc import Sequence
 
 import structlog
 
@@ -10,6 +12,13 @@ from sfu.subscription import Subscription
 
 log = structlog.get_logger()
 
+SILENT_S = 0.5
+"""A layer of which nothing came for so long, while others of the same track did, is not sent at present: a frame or two
+at the lowest rates that browsers choose."""
+
+PROOF_S = 2.0
+"""What returns is taken after so long: a sender at the edge of its bandwidth switches a layer on and off."""
+
 
 class Track:
     def __init__(self, track_id: str, participant_id: str, kind: TrackKind, codec: Codec) -> None:
@@ -20,7 +29,10 @@ class Track:
         self.muted = False
         self.source: Source | None = None
         self.subscriptions: list[Subscription] = []
-        self._current: Encoding | None = None
+        self._layers: dict[str, Encoding] = {}
+        """The present stream of each rid; one without a name where there is no simulcast."""
+        self._silent: dict[Encoding, float] = {}
+        """When a layer that had been sent was last found not to be. As many as layers."""
 
     @property
     def info(self) -> TrackInfo:
@@ -29,24 +41,69 @@ class Track:
     def encodings(self) -> list[Encoding]:
         return self.source.encodings if self.source is not None else []
 
+    def layers(self) -> list[Encoding]:
+        """From the smallest to the largest picture; those of which no key frame came stand by their place in the
+        offer, where browsers name the smallest first."""
+        rids = self.source.chosen.rids if self.source is not None else ()
+        order = sorted(self._layers.items(), key=lambda item: rids.index(item[0]) if item[0] in rids else 0)
+        return sorted((layer for _, layer in order), key=lambda layer: layer.size[1] if layer.size else 0)
+
     def heard(self, encoding: Encoding) -> None:
-        """A new stream of this track: viewers move to it from its first key frame on."""
+        """A new stream of this track: viewers of the layer move to it from its first key frame on."""
+        before = self._layers.get(encoding.info.rid)
+        if before is not None:
+            self._silent.pop(before, None)
+        self._layers[encoding.info.rid] = encoding
         for subscription in self.subscriptions:
-            if self._current is not None:
-                self._current.unsubscribe(subscription)
-            encoding.subscribe(subscription)
-        self._current = encoding
+            if before is not None and subscription.wants is before:
+                self._want(subscription, None)
+        self.choose_layers()
+
+    def show(self, subscription: Subscription, height: int) -> None:
+        """A viewer shows this track in so many lines (0: not at all)."""
+        subscription.wanted_height = height
+        self._choose_layer(subscription)
 
     def subscribe(self, subscription: Subscription) -> None:
         self.subscriptions.append(subscription)
-        if self._current is not None:
-            self._current.subscribe(subscription)
+        self._choose_layer(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         if subscription in self.subscriptions:
             self.subscriptions.remove(subscription)
-        if self._current is not None:
-            self._current.unsubscribe(subscription)
+        self._want(subscription, None)
+
+    def choose_layers(self) -> None:
+        """What flows, or what viewers want, may have changed; called a few times a second."""
+        for subscription in self.subscriptions:
+            self._choose_layer(subscription)
+
+    def _flowing(self) -> list[Encoding]:
+        """The layers that are being sent. One that was not for a while has to prove itself: moving viewers to it costs
+        its sender a key frame."""
+        layers = self.layers()
+        newest = max((layer.last_arrival for layer in layers), default=0.0)
+        for layer in layers:
+            if newest - layer.last_arrival > SILENT_S and layer.packets:
+                self._silent[layer] = newest
+        sent = [layer for layer in layers if newest - layer.last_arrival <= SILENT_S]
+        return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
+
+    def _choose_layer(self, subscription: Subscription) -> None:
+        self._want(subscription, choose(self._flowing(), subscription.wanted_height))
+
+    def _want(self, subscription: Subscription, encoding: Encoding | None) -> None:
+        """The present source goes on until the wanted one has a key frame; wanting nothing ends it at once."""
+        wanted, subscription.wants = subscription.wants, encoding
+        if wanted is encoding:
+            return
+        if wanted is not None and wanted is not subscription.encoding:
+            wanted.unsubscribe(subscription)  # it waited there
+        if encoding is None:
+            if subscription.encoding is not None:
+                subscription.encoding.unsubscribe(subscription)
+        elif encoding is not subscription.encoding:
+            encoding.subscribe(subscription)
 
     def record(self, encoding: Encoding, sink: RecordingSink, now: float) -> None:
         """Open a tap for one encoding, and ask for a key frame: a file begins with one."""
@@ -68,3 +125,15 @@ class Track:
         """The track is over: nothing will come."""
         for encoding in self.encodings():
             encoding.end_tap(now)
+
+
+def choose(layers: Sequence[Encoding], wanted_height: int | None) -> Encoding | None:
+    """The smallest of these layers that fills the wanted height, else the largest; None: nothing is wanted, or there
+    is none. Heights are in lines; None: as large as possible."""
+    if wanted_height == 0 or not layers:
+        return None
+    if wanted_height is not None:
+        for layer in layers:
+            if layer.size is not None and layer.size[1] >= wanted_height:
+                return layer
+    return layers[-1]

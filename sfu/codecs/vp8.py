@@ -23,26 +23,40 @@ def keyframe(payload: bytes) -> bool:
     return len(payload) > at and not payload[at] & 1
 
 
+def key_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height of the key frame that this payload begins; None: it begins none, or is cut. Never raises."""
+    if not keyframe(payload):
+        return None
+    at = descriptor_size(payload)
+    return _size(payload[at : at + 10])
+
+
+def _size(head: bytes) -> tuple[int, int] | None:
+    """Of a key frame's first 10 bytes (RFC 6386 9.1)."""
+    if len(head) < 10 or head[3:6] != START_CODE:
+        return None
+    width = int.from_bytes(head[6:8], "little") & 0x3FFF
+    height = int.from_bytes(head[8:10], "little") & 0x3FFF
+    return (width, height) if width and height else None
+
+
 def frame(payloads: Sequence[bytes]) -> CodedFrame:
     """Join all payloads of one frame, in order and without a gap."""
     parts = []
     for number, payload in enumerate(payloads):
-        size = descriptor_size(payload)
+        at = descriptor_size(payload)
         if number == 0 and payload[0] & 0x17 != 0x10:
             raise PayloadError("VP8 frame without its beginning")
-        parts.append(payload[size:])
+        parts.append(payload[at:])
     data = b"".join(parts)
     if len(data) < 3:
         raise PayloadError("VP8 frame without a frame tag")
     if data[0] & 1:
         return CodedFrame(data, False, None)
-    if len(data) < 10 or data[3:6] != START_CODE:
-        raise PayloadError("VP8 key frame without its start code")
-    width = int.from_bytes(data[6:8], "little") & 0x3FFF
-    height = int.from_bytes(data[8:10], "little") & 0x3FFF
-    if not width or not height:
-        raise PayloadError("VP8 key frame without a size")
-    return CodedFrame(data, True, (width, height))
+    size = _size(data[:10])
+    if size is None:
+        raise PayloadError("VP8 key frame without its start code or size")
+    return CodedFrame(data, True, size)
 
 
 def picture_id(payload: bytes) -> tuple[int, int] | None:

@@ -37,11 +37,18 @@ H264 = Codec("h264", 102, 90_000, 1, "packetization-mode=1;profile-level-id=42e0
 RTX_PAYLOAD_TYPE = 97
 
 
-def vp8(picture_id: int, *, key: bool = False, tl0: int | None = None, body: bytes = b"pixels") -> bytes:
+def vp8(
+    picture_id: int,
+    *,
+    key: bool = False,
+    tl0: int | None = None,
+    body: bytes = b"pixels",
+    size: tuple[int, int] = (640, 360),
+) -> bytes:
     """A VP8 payload that begins a frame: X, I with 15 bits, L if `tl0` is given (RFC 7741 4.2)."""
     number = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
     level = b"" if tl0 is None else bytes((tl0 & 0xFF,))
-    head = b"\x10\x00\x00\x9d\x01\x2a\x80\x02\x68\x01" if key else b"\x11\x00\x00"
+    head = b"\x10\x00\x00\x9d\x01\x2a" + struct.pack("<HH", *size) if key else b"\x11\x00\x00"
     return bytes((0x90, 0x80 | (0x40 if level else 0))) + number + level + head + body
 
 
@@ -82,10 +89,10 @@ def receive_keys() -> ReceiveKeys:
     return ReceiveKeys(Profile.AEAD_AES_128_GCM, PUBLISHER_MASTER)
 
 
-def stream_info(codec: Codec, ssrc: int) -> StreamInfo:
+def stream_info(codec: Codec, ssrc: int, rid: str = "") -> StreamInfo:
     return StreamInfo(
         ssrc=ssrc,
-        rid="",
+        rid=rid,
         codec=codec.name,
         payload_type=codec.payload_type,
         clock_rate_hz=codec.clock_rate_hz,
@@ -94,9 +101,11 @@ def stream_info(codec: Codec, ssrc: int) -> StreamInfo:
     )
 
 
-def encoding(codec: Codec, ssrc: int = 1111, first_index: int = 0, touched: list[Encoding] | None = None) -> Encoding:
+def encoding(
+    codec: Codec, ssrc: int = 1111, first_index: int = 0, touched: list[Encoding] | None = None, rid: str = ""
+) -> Encoding:
     layouts = LayoutCache(TRANSPORT_SEQUENCE_ID, ORIENTATION_ID)
-    info = stream_info(codec, ssrc)
+    info = stream_info(codec, ssrc, rid)
     return Encoding(info, first_index, receive_keys(), layouts, ArrivalLog(), [] if touched is None else touched)
 
 
@@ -111,6 +120,7 @@ def section(mid: str, kind: str, *, ssrcs: tuple[int, ...] = (), repair_of: dict
         extensions=dict(EXTENSIONS),
         ssrcs=list(ssrcs),
         repair_of=repair_of or {},
+        rids=[],
         ice_ufrag="ufrag",
         fingerprints=[],
         setup="actpass",
