@@ -19,6 +19,10 @@ from sfu.codecs import CodedFrame, PayloadError, av1, h264, keyframe, opus, vp8,
 MAX_FRAME_PACKETS = 4_096
 """5 MB; a frame of more is dropped."""
 
+MAX_UNSENT = 100
+"""Pictures that a sender may have given up at once: three seconds. A larger step is another layer, or an encoder that
+begins anew."""
+
 _JOIN: dict[str, Callable[[Sequence[bytes]], CodedFrame]] = {
     "vp8": vp8.frame,
     "vp9": vp9.frame,
@@ -140,7 +144,7 @@ class FrameAssembler:
             picture = self._picture_id(packet.payload)
         except PayloadError:
             return False
-        return picture == _next(self._last_picture)
+        return picture is not None and _skipped(self._last_picture, picture) == 0
 
     def _close(self, whole: bool) -> list[MediaFrame]:
         group, self._group = self._group, []
@@ -157,7 +161,7 @@ class FrameAssembler:
             self._lose()
             self.malformed += len(group)
             return []
-        if picture and self._last_picture and picture != _next(self._last_picture):
+        if picture and self._last_picture and 0 < _skipped(self._last_picture, picture) <= MAX_UNSENT:
             self._missing = self._missing or "unsent"
         self._last_picture = picture
         if key and self._needs_sets and size is None:
@@ -210,6 +214,6 @@ class FrameAssembler:
         self._last_picture = None
 
 
-def _next(picture: tuple[int, int]) -> tuple[int, int]:
-    id, modulus = picture
-    return (id + 1) % modulus, modulus
+def _skipped(before: tuple[int, int], picture: tuple[int, int]) -> int:
+    """Pictures between these two; -1: they are not numbered alike."""
+    return (picture[0] - before[0] - 1) % picture[1] if picture[1] == before[1] else -1

@@ -55,6 +55,7 @@ class Encoding(SrtpStream):
         "last_timestamp",
         "missing",
         "octets",
+        "on_key_frame",
         "packets",
         "rate",
         "reported",
@@ -88,6 +89,8 @@ class Encoding(SrtpStream):
         self._touched = touched
         self._pending: list[Packet] = []
         self._tap: EncodingTap | None = None
+        self.on_key_frame: Callable[[Encoding, int, int, float], None] | None = None
+        """Called with index, timestamp and arrival when a key frame begins, before a tap gets its first packet."""
         self._transit = 0.0
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
@@ -155,6 +158,9 @@ class Encoding(SrtpStream):
                     self.jitter += (change - self.jitter) / 16
                 self.last_timestamp = timestamp
             self.last_arrival = now
+        begins_key_frame = self._key_frame is not None and self._key_frame(payload)
+        if begins_key_frame and self.on_key_frame is not None and not late:
+            self.on_key_frame(self, index, timestamp, now)
         tap = self._tap
         if tap is not None:
             tap.packet(now, index, timestamp, marker != 0, strip_padding(payload) if padded else payload)
@@ -166,7 +172,7 @@ class Encoding(SrtpStream):
         descriptor = describe(payload) if self.is_vp8 else NOTHING
         packet = Packet(index, marker | padded, timestamp, payload, extension, descriptor, now)
         self.history.put(packet)
-        if self._key_frame is not None and self._key_frame(payload):
+        if begins_key_frame:
             self.key_frames += 1
             if self.is_vp8:
                 self.size = key_size(payload) or self.size
@@ -194,6 +200,12 @@ class Encoding(SrtpStream):
         if self.targets and packets:
             forward(packets, self.targets, self.is_vp8)
 
+    def sent(self, index: int) -> Packet | None:
+        """A packet that was forwarded, while it is remembered. What waits for the end of the wakeup was not yet."""
+        if self._pending and index >= self._pending[0].number:
+            return None
+        return self.history.get(index)
+
     def _forward_late(self, packet: Packet) -> None:
         """A repaired packet goes to those who were there when it was due, in its own place of their sequence."""
         targets = [target for target in self.targets if target[0].first_index <= packet.number]
@@ -202,10 +214,12 @@ class Encoding(SrtpStream):
 
     # --- recording
 
-    def record(self, tap: PacketTap, now: float) -> None:
-        """Hand every packet from now on to `tap`; one of an earlier recording ends."""
+    def record(self, tap: PacketTap, now: float, first: int | None = None) -> None:
+        """Hand every packet from now on to `tap`, or from index `first` on; one of an earlier recording ends."""
         self.end_tap(now)
-        self._tap = EncodingTap(tap, self.ssrc, self.highest + 1 if self.packets else 0)
+        if first is None:
+            first = self.highest + 1 if self.packets else 0
+        self._tap = EncodingTap(tap, self.ssrc, first)
 
     def stop_tap(self, now: float) -> None:
         """The recording is over; the tap ends as soon as nothing is missing that it should have had."""

@@ -24,3 +24,16 @@ class SenderClock:
     def local(self, ntp_timestamp: int) -> float:
         """Our monotonic time of an NTP time of the sender; at least one report must have been noted."""
         return ntp_timestamp / 4_294_967_296 + min(self._differences)
+
+
+MAX_CLOCK_DOUBT_S = 1.0
+"""Between two layers of a track the sender's reports say how much time passed, arrivals do so with the jitter of their
+queues. If both disagree by more than this the reports are of different clocks."""
+
+
+def passed_s(by_arrival_s: float, captured_before_s: float | None, captured_s: float | None) -> float:
+    """Time between two packets of different streams of one sender: by its own clock where that is known."""
+    if captured_before_s is None or captured_s is None:
+        return by_arrival_s
+    by_sender_s = captured_s - captured_before_s
+    return by_sender_s if abs(by_sender_s - by_arrival_s) < MAX_CLOCK_DOUBT_S else by_arrival_s

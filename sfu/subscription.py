@@ -14,6 +14,7 @@ from sfu.history import Packet
 from sfu.rate import Rate
 from sfu.rtcp import Report, sender_report
 from sfu.rtp import strip_padding
+from sfu.sender_clock import passed_s
 from sfu.srtp import SendKeys
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ _RTP = struct.Struct("!HHII")
 
 MAX_RETRANSMISSIONS = 200
 """Packets sent again to one subscription between two ticks (50 ms): 35 Mbit/s. Overflow: not sent, counted."""
-
-
-MAX_CLOCK_DOUBT_S = 1.0
-"""Between two layers of a track the sender's reports say how much time passed, arrivals do so with the jitter of their
-queues. If both disagree by more than this the reports are of different clocks."""
 
 
 class Subscription:
@@ -103,12 +99,7 @@ class Subscription:
         descriptor = packet.descriptor
         if self._last_output is not None:
             timestamp, arrival, captured_s, picture, tl0 = self._last_output
-            elapsed_s = packet.arrival - arrival
-            now_captured_s = encoding.capture_s(packet.timestamp)
-            if captured_s is not None and now_captured_s is not None:
-                between_s = now_captured_s - captured_s
-                if abs(between_s - elapsed_s) < MAX_CLOCK_DOUBT_S:
-                    elapsed_s = between_s
+            elapsed_s = passed_s(packet.arrival - arrival, captured_s, encoding.capture_s(packet.timestamp))
             self._timestamp_offset = timestamp + max(1, int(elapsed_s * self.clock_rate_hz)) - packet.timestamp
             self._picture_offset = picture + 1 - descriptor.picture_id
             self._tl0_offset = tl0 + 1 - descriptor.tl0
@@ -160,7 +151,7 @@ class Subscription:
         top = encoding.highest - self._index_offset
         output = top + ((sequence - top + 32768) & 65535) - 32768
         index = output + self._index_offset
-        packet = encoding.history.get(index) if index >= self.first_index else None
+        packet = encoding.sent(index) if index >= self.first_index else None
         if packet is None or not self._budget:
             self.skipped += 1
             return

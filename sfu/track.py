@@ -7,6 +7,7 @@ import structlog
 from sfu.encoding import Encoding
 from sfu.inbound import Source
 from sfu.interfaces import RecordingSink, TrackInfo, TrackKind
+from sfu.layer_recording import LayerRecording
 from sfu.sdp import Codec
 from sfu.subscription import Subscription
 
@@ -33,6 +34,8 @@ class Track:
         """The present stream of each rid; one without a name where there is no simulcast."""
         self._silent: dict[Encoding, float] = {}
         """When a layer that had been sent was last found not to be. As many as layers."""
+        self._recording: LayerRecording | None = None
+        """While a track in several layers is recorded."""
 
     @property
     def info(self) -> TrackInfo:
@@ -77,6 +80,8 @@ class Track:
         """What flows, or what viewers want, may have changed; called a few times a second."""
         for subscription in self.subscriptions:
             self._choose_layer(subscription)
+        if self._recording is not None:
+            self._recording.follow(choose(self._flowing(), None))
 
     def _flowing(self) -> list[Encoding]:
         """The layers that are being sent. One that was not for a while has to prove itself: moving viewers to it costs
@@ -106,23 +111,39 @@ class Track:
             encoding.subscribe(subscription)
 
     def record(self, encoding: Encoding, sink: RecordingSink, now: float) -> None:
-        """Open a tap for one encoding, and ask for a key frame: a file begins with one."""
+        """Open a tap for an encoding, and ask for a key frame: a file begins with one. Of a track in several layers the
+        best is recorded, in one tap."""
+        if self._recording is not None:
+            self._recording.follow(choose(self._flowing(), None))
+            return
         try:
             tap = sink.open(self.info, encoding.info, now)
         except Exception:  # a fault of the recorder must not touch the call
             log.exception("tap_not_opened", track_id=self.track_id)
             return
-        if tap is not None:
+        if tap is None:
+            return
+        if encoding.info.rid:
+            self._recording = LayerRecording(tap)
+            self._recording.follow(choose(self._flowing(), None) or encoding)
+        else:
             encoding.record(tap, now)
             encoding.want_key_frame()
 
     def stop_taps(self, now: float) -> None:
         """The recording is over."""
+        if self._recording is not None:
+            self._recording.stop(now)
+            self._recording = None
+            return
         for encoding in self.encodings():
             encoding.stop_tap(now)
 
     def end_taps(self, now: float) -> None:
         """The track is over: nothing will come."""
+        if self._recording is not None:
+            self._recording.end(now)
+            self._recording = None
         for encoding in self.encodings():
             encoding.end_tap(now)
 

@@ -52,6 +52,16 @@ def test_each_retransmission_has_a_number_of_its_own() -> None:
     assert watched.subscription.retransmitted == 5
 
 
+def test_what_was_not_sent_yet_is_not_sent_again() -> None:
+    """It came in this wakeup and leaves at its end; a viewer that asks for it now guesses."""
+    watched = Watched()
+    watched.send(2)
+    watched.source.accept(2, 0x80, 6000, vp8(2), 0, -1, 1.0)
+    assert watched.again(watched.sent[1].sequence + 1) == []
+    watched.source.flush()
+    assert len(watched.viewer.packets()) == 1
+
+
 def test_padding_is_not_sent_again() -> None:
     watched = Watched()
     watched.send(1)

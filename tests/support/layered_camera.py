@@ -1,0 +1,83 @@
+"""A camera in several simulcast layers, in virtual time, and its viewers."""
+
+from sfu.encoding import Encoding
+from sfu.interfaces import TrackKind
+from sfu.rtcp import SenderReport
+from sfu.subscription import Subscription
+from sfu.track import Track
+from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
+
+SIZES = {"l": (320, 180), "m": (640, 360), "h": (1280, 720)}
+FRAME_S = 1 / 30
+
+
+class Camera:
+    """A publisher of three layers, one packet a frame, with key frames where they are asked for, and its viewers."""
+
+    def __init__(self, rids: str = "lmh") -> None:
+        self.now = 10.0
+        self.touched: list[Encoding] = []
+        self.track = Track("t", "p", TrackKind.CAMERA, VP8)
+        self.layers: dict[str, Encoding] = {}
+        self.sent: set[str] = set(rids)
+        self.late_s: dict[str, float] = {}
+        self.frames = 0
+        self.key_frames: list[str] = []
+        for number, rid in enumerate(rids):
+            layer = encoding(VP8, 100 + number, 1000 * number, self.touched, rid)
+            self.layers[rid] = layer
+
+    def viewer(self, height: int | None = None) -> "Watching":
+        watching = Watching()
+        watching.subscription.wanted_height = height
+        self.track.subscribe(watching.subscription)
+        return watching
+
+    def frame(self) -> None:
+        self.now += FRAME_S
+        self.frames += 1
+        for number, (rid, layer) in enumerate(self.layers.items()):
+            if rid not in self.sent:
+                continue
+            first = layer.packets == 0
+            if first:
+                self.track.heard(layer)
+            key = layer.requests.due(self.now) or first
+            if key:
+                self.key_frames.append(rid)
+            payload = vp8(500 * number + layer.packets, key=key, size=SIZES[rid], body=rid.encode())
+            timestamp = 7_000_000 * number + 3000 * self.frames
+            layer.accept(layer.highest + 1, 0x80, timestamp, payload, 0, -1, self.now + self.late_s.get(rid, 0.0))
+        for layer in self.touched:
+            layer.flush()
+        self.touched.clear()
+
+    def run(self, seconds: float) -> None:
+        for number in range(round(seconds / FRAME_S)):
+            self.frame()
+            if number % 8 == 0:
+                self.track.choose_layers()
+
+    def report(self, rid: str, skew_s: float = 0.0) -> None:
+        """A sender report: all layers were captured on one clock."""
+        number = list(self.layers).index(rid)
+        ntp = int((1000 + skew_s + self.frames * FRAME_S) * (1 << 32))
+        report = SenderReport(self.layers[rid].ssrc, ntp, 7_000_000 * number + 3000 * self.frames, 0, 0)
+        self.layers[rid].sender_report(report, self.now)
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.viewer = Viewer()
+        self.subscription = Subscription("t", self.viewer, 98, 99, 90_000)
+        self.got: list[Sent] = []
+
+    def fresh(self) -> str:
+        """The layers of what came since the last call, one letter a frame."""
+        packets = self.viewer.packets()
+        self.got += packets
+        return "".join(chr(packet.payload[-1]) for packet in packets)
+
+    def numbers(self) -> list[tuple[int, int, int]]:
+        """Sequence number, picture id and timestamp of each packet."""
+        return [(p.sequence, int.from_bytes(p.payload[2:4], "big") & 0x7FFF, p.timestamp) for p in self.got]
