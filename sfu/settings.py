@@ -17,3 +17,5 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Order of preference, a subset of VIDEO_CODECS, at least one."""
     max_video_bps: int = 2_500_000
     """Highest bitrate asked from a publisher for one video track."""
+    simulcast: bool = False
+    """Pages send their cameras in up to three sizes (VP8), and every viewer gets the one that fits."""

@@ -61,6 +61,7 @@ def _encoding(encoding: Encoding, now: float) -> dict[str, Any]:
     return {
         "ssrc": encoding.ssrc,
         "rid": encoding.info.rid,
+        "size": list(encoding.size) if encoding.size else None,
         "bitrate_bps": round(encoding.rate.update(encoding.octets, now)),
         "packets": encoding.packets,
         "octets": encoding.octets,
@@ -80,6 +81,8 @@ def _subscription(subscription: Subscription, now: float) -> dict[str, Any]:
     return {
         "track_id": subscription.track_id,
         "ssrc": subscription.ssrc,
+        "rid": subscription.encoding.info.rid if subscription.encoding else None,
+        "wanted_height": subscription.wanted_height,
         "bitrate_bps": round(subscription.rate.update(subscription.octets, now)),
         "packets": subscription.packets,
         "octets": subscription.octets,

@@ -45,11 +45,14 @@ class Track:
         return self.source.encodings if self.source is not None else []
 
     def layers(self) -> list[Encoding]:
-        """From the smallest to the largest picture; those of which no key frame came stand by their place in the
-        offer, where browsers name the smallest first."""
+        """From the smallest to the largest picture; until a key frame of each has come, as the offer names them:
+        browsers begin with the smallest."""
         rids = self.source.chosen.rids if self.source is not None else ()
-        order = sorted(self._layers.items(), key=lambda item: rids.index(item[0]) if item[0] in rids else 0)
-        return sorted((layer for _, layer in order), key=lambda layer: layer.size[1] if layer.size else 0)
+        offered = sorted(self._layers.items(), key=lambda item: rids.index(item[0]) if item[0] in rids else 0)
+        layers = [layer for _, layer in offered]
+        if all(layer.size for layer in layers):
+            layers.sort(key=lambda layer: layer.size[1] if layer.size else 0)
+        return layers
 
     def heard(self, encoding: Encoding) -> None:
         """A new stream of this track: viewers of the layer move to it from its first key frame on."""
@@ -84,14 +87,14 @@ class Track:
             self._recording.follow(choose(self._flowing(), None))
 
     def _flowing(self) -> list[Encoding]:
-        """The layers that are being sent. One that was not for a while has to prove itself: moving viewers to it costs
-        its sender a key frame."""
+        """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
+        itself: moving viewers to it costs its sender a key frame."""
         layers = self.layers()
         newest = max((layer.last_arrival for layer in layers), default=0.0)
         for layer in layers:
             if newest - layer.last_arrival > SILENT_S and layer.packets:
                 self._silent[layer] = newest
-        sent = [layer for layer in layers if newest - layer.last_arrival <= SILENT_S]
+        sent = [layer for layer in layers if newest - layer.last_arrival <= SILENT_S or not layer.packets]
         return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
 
     def _choose_layer(self, subscription: Subscription) -> None:

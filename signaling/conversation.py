@@ -12,6 +12,7 @@ from signaling.messages import (
     FromParticipant,
     Heartbeat,
     IceCandidate,
+    Layer,
     ParticipantLeft,
     TrackMuted,
     WebrtcAnswer,
@@ -44,6 +45,9 @@ class Conversation:
                 pass
             case TrackMuted():
                 return self._muted(message)
+            case Layer():
+                if self._participant.peer is not None:
+                    self._participant.peer.show(message.track_id, message.height)
             case CaptureStatus():
                 capture = self._participant.copy.reported(message.recording_id, message.capture)
                 self._room.broadcast(

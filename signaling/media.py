@@ -25,6 +25,9 @@ class MediaPeer(Protocol):
 
     def resend_offer(self) -> None: ...
 
+    def show(self, track_id: str, height: int, /) -> None:
+        """The participant shows somebody's track in so many lines, 0: not at all."""
+
     def set_muted(self, track_id: str, muted: bool, /) -> bool:
         """False: the peer publishes no such track."""
 

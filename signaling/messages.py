@@ -19,6 +19,9 @@ Mid = Annotated[str, Meta(max_length=16)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 Bytes = Annotated[int, Meta(ge=0, le=1 << 50)]
 
+MAX_LINES = 8640
+"""Of a shown picture: twice what 8K screens have."""
+
 
 class Message(msgspec.Struct, tag_field="type", omit_defaults=False, kw_only=True):
     """Base of all messages."""
@@ -124,6 +127,13 @@ class TrackMuted(Message, tag="track_muted"):
     participant_id: str = ""
 
 
+class Layer(Message, tag="layer"):
+    """From a page: in how many lines it shows somebody's picture, 0: not at all. It is sent the layer that fits."""
+
+    track_id: Id
+    height: Annotated[int, Meta(ge=0, le=MAX_LINES)]
+
+
 class Heartbeat(Message, tag="heartbeat"):
     """Every 5 s from the page; the server answers with one. Nothing heard for 15 s: the connection is dead."""
 
@@ -161,6 +171,8 @@ class Welcome(Message, tag="welcome"):
     video_codecs: list[str]
     """In order of preference, as in config.toml: `VP8`, `VP9`, `H264`, `AV1`."""
     max_video_bps: int
+    simulcast: bool
+    """The page may send its camera in several sizes."""
     resumed: bool
     """False: the server has no peer connections for this participant; the page makes new ones."""
 
@@ -205,7 +217,16 @@ class Error(Message, tag="error"):
 
 
 FromParticipant = (
-    Hello | WebrtcOffer | WebrtcAnswer | IceCandidate | TrackMuted | Heartbeat | Clock | CaptureStatus | ParticipantLeft
+    Hello
+    | WebrtcOffer
+    | WebrtcAnswer
+    | IceCandidate
+    | TrackMuted
+    | Layer
+    | Heartbeat
+    | Clock
+    | CaptureStatus
+    | ParticipantLeft
 )
 FromServer = (
     Welcome

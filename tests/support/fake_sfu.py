@@ -30,6 +30,7 @@ class FakePeer:
         self.by_mid: dict[str, TrackInfo] = {}
         self.taps: dict[str, list[PacketTap]] = {}
         self.answers: list[tuple[int, str]] = []
+        self.shown: list[tuple[str, int]] = []
         self.offers = 0
         self.started = False
         self.connection_states: dict[TransportName, str] = {}
@@ -65,6 +66,9 @@ class FakePeer:
         if sdp == BAD_SDP:
             raise NegotiationError("bad_sdp", "no media section")
         self.answers.append((offer_id, sdp))
+
+    def show(self, track_id: str, height: int) -> None:
+        self.shown.append((track_id, height))
 
     def set_muted(self, track_id: str, muted: bool) -> bool:
         return any(track.track_id == track_id for track in self.by_mid.values())

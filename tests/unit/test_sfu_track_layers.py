@@ -21,6 +21,15 @@ def test_a_viewer_gets_the_smallest_layer_that_fills_what_it_shows() -> None:
     assert [set(w.fresh()) for w in (small, middle, large, unsaid)] == [{"l"}, {"m"}, {"h"}, {"h"}]
 
 
+def test_at_the_beginning_the_largest_layer_is_taken_with_its_first_frame() -> None:
+    camera = Camera()
+    watching = camera.viewer()
+    camera.run(1.0)
+    assert watching.fresh().lstrip("lm").strip("h") == ""
+    assert len(watching.got) <= 32, "one frame of each at most"
+    assert camera.key_frames == ["l", "m", "h"], "nobody was asked for another"
+
+
 def test_the_old_layer_goes_on_until_the_new_one_has_a_key_frame() -> None:
     camera = Camera()
     watching = camera.viewer(180)

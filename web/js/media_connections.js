@@ -75,6 +75,7 @@ export class MediaConnections extends Emitter {
       iceServers,
       videoCodecs: welcome.video_codecs,
       maxVideoBps: welcome.max_video_bps,
+      simulcast: welcome.simulcast,
     });
     this.#publisher.on('state', () => this.emit('state', undefined));
     void this.#publisher.setTracks(this.#ownTracks);

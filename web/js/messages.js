@@ -58,6 +58,7 @@
  * @property {CaptureProfile} capture_profile
  * @property {string[]} video_codecs in order of preference: `VP8`, `VP9`, `H264`, `AV1`
  * @property {number} max_video_bps
+ * @property {boolean} simulcast the camera may be sent in several sizes
  * @property {boolean} resumed false: the server has no peer connections for this participant
  */
 
@@ -96,6 +97,7 @@
  *   | {type: 'webrtc_offer', transport: 'publish', sdp: string, tracks: TrackRequest[], offer_id: number}
  *   | {type: 'webrtc_answer', transport: 'subscribe', sdp: string, offer_id: number}
  *   | {type: 'track_muted', track_id: string, muted: boolean}
+ *   | {type: 'layer', track_id: string, height: number}
  *   | {type: 'heartbeat'}
  *   | {type: 'clock', page_ms: number}
  *   | {type: 'capture_status', recording_id: string, capture: CaptureView}

@@ -6,16 +6,14 @@
  */
 
 import { Emitter } from './emitter.js';
+import { fullSize, layersOf } from './layers.js';
 import { preferredCodecs, withAudioNack } from './sdp.js';
 
 /** @typedef {'microphone' | 'camera'} OwnKind */
-/** @typedef {{iceServers: RTCIceServer[], videoCodecs: string[], maxVideoBps: number}} PublishSettings */
+/** @typedef {{iceServers: RTCIceServer[], videoCodecs: string[], maxVideoBps: number, simulcast: boolean}} PublishSettings */
 
 /** No answer for so long while connected: start over with a new peer connection. */
 const ANSWER_TIMEOUT_MS = 10_000;
-
-/** Highest frame height sent live; a larger capture is scaled down for the call, the local copy keeps it. */
-const MAX_LIVE_HEIGHT = 720;
 
 /** @extends {Emitter<{state: RTCPeerConnectionState}>} */
 export class Publisher extends Emitter {
@@ -98,6 +96,8 @@ export class Publisher extends Emitter {
       this.#pending = null;
       try {
         await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+        const [camera, track] = [this.#transceivers.get('camera'), this.#tracks.get('camera')];
+        if (camera && track) await this.#tuneCamera(camera.sender, track);
       } catch (error) {
         console.warn('publish answer refused', error);
         this.#timer = setTimeout(() => void this.restart(), ANSWER_TIMEOUT_MS);
@@ -145,7 +145,7 @@ export class Publisher extends Emitter {
     if (kind === 'microphone') return pc.addTransceiver(track, { direction: 'sendonly' });
     const transceiver = pc.addTransceiver(track, {
       direction: 'sendonly',
-      sendEncodings: [{ maxBitrate: this.#settings.maxVideoBps, scaleResolutionDownBy: liveScale(track) }],
+      sendEncodings: layersOf(track, this.#settings),
     });
     const codecs = preferredCodecs(RTCRtpSender.getCapabilities('video')?.codecs ?? [], this.#settings.videoCodecs);
     if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
@@ -161,9 +161,12 @@ export class Publisher extends Emitter {
   async #tuneCamera(sender, track) {
     const parameters = sender.getParameters();
     parameters.degradationPreference = 'maintain-resolution';
-    for (const encoding of parameters.encodings) {
-      encoding.maxBitrate = this.#settings.maxVideoBps;
-      encoding.scaleResolutionDownBy = liveScale(track);
+    // Where the server took fewer encodings than were offered, the first of them is left: it must be the largest then.
+    const full = fullSize(track, this.#settings);
+    const layers = parameters.encodings.length > 1 ? layersOf(track, this.#settings) : [full];
+    for (const [place, encoding] of parameters.encodings.entries()) {
+      const { maxBitrate, scaleResolutionDownBy } = layers[place] ?? full;
+      Object.assign(encoding, { maxBitrate, scaleResolutionDownBy, active: place < layers.length });
     }
     await sender.setParameters(parameters).catch(() => undefined);
   }
@@ -233,9 +236,4 @@ export class Publisher extends Emitter {
       .catch((error) => console.warn('publishing failed', error));
     return this.#work;
   }
-}
-
-/** @param {MediaStreamTrack} track */
-function liveScale(track) {
-  return Math.max(1, (track.getSettings().height ?? 0) / MAX_LIVE_HEIGHT);
 }

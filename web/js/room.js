@@ -12,6 +12,7 @@ import { Emitter } from './emitter.js';
 import { MediaConnections } from './media_connections.js';
 import { Signaling } from './protocol.js';
 import { Roster } from './roster.js';
+import { Shown } from './shown.js';
 
 /** @typedef {import('./messages.js').ParticipantView} ParticipantView */
 /** @typedef {import('./messages.js').RecordingView} RecordingView */
@@ -54,6 +55,7 @@ export class Room extends Emitter {
   #participantId;
   #connections;
   #roster;
+  #shown;
   /** @type {RecordingView | null} */
   #recording = null;
   /** @type {Map<OwnKind, boolean>} */
@@ -68,6 +70,7 @@ export class Room extends Emitter {
     this.#roster = new Roster(identity.participant_id);
     this.#signaling = new Signaling(identity.ws_url, identity.token, this.clock);
     this.#connections = new MediaConnections(this.#signaling.send.bind(this.#signaling));
+    this.#shown = new Shown(this.#signaling.send.bind(this.#signaling));
     this.#connections.on('media', (tracks) => this.emit('media', tracks));
     this.#connections.on('state', () => this.#connectionChanged());
     this.#connections.on('failed', () => this.#rejoin());
@@ -125,6 +128,14 @@ export class Room extends Emitter {
   }
 
   /**
+   * In how many lines each received picture is shown, 0: not at all.
+   * @param {ReadonlyMap<string, number>} lines by track id
+   */
+  show(lines) {
+    this.#shown.show(lines);
+  }
+
+  /**
    * Tell the others; the caller silences the track itself.
    * @param {OwnKind} kind
    * @param {boolean} muted
@@ -151,7 +162,10 @@ export class Room extends Emitter {
   #welcomed(welcome) {
     this.#roster.replace(welcome.participants);
     if (welcome.resumed && this.#connections.isOpen) this.#connections.resend();
-    else this.#connections.open(welcome);
+    else {
+      this.#shown.forget();
+      this.#connections.open(welcome);
+    }
     this.#sendMutes();
     this.emit('welcome', welcome);
     this.#participantsChanged();

@@ -66,6 +66,11 @@ export class Tile {
     this.element.style.setProperty('--level', level.toFixed(2));
   }
 
+  /** Height of the picture in pixels of the screen. */
+  get pictureLines() {
+    return this.#video.clientHeight * window.devicePixelRatio;
+  }
+
   /** Play again after a click. */
   play() {
     if (this.#stream.getTracks().length > 0) void this.#video.play().catch(() => undefined);

@@ -25,6 +25,7 @@ export class Tiles {
   #tiles = new Map();
   #timer;
   #observer = new ResizeObserver(() => this.#layout());
+  #visibilityChanged = () => this.#report();
   #blocked = false;
 
   /**
@@ -40,6 +41,7 @@ export class Tiles {
     this.#ownLevel = ownLevel;
     this.#timer = setInterval(() => this.#levels(), LEVEL_INTERVAL_MS);
     this.#observer.observe(this.#list);
+    document.addEventListener('visibilitychange', this.#visibilityChanged);
     room.on('participants', () => this.update());
     room.on('media', () => this.update());
   }
@@ -62,6 +64,7 @@ export class Tiles {
   close() {
     clearInterval(this.#timer);
     this.#observer.disconnect();
+    document.removeEventListener('visibilitychange', this.#visibilityChanged);
     for (const tile of this.#tiles.values()) tile.dispose();
     this.#tiles.clear();
   }
@@ -136,6 +139,18 @@ export class Tiles {
     }
     this.#list.style.setProperty('--columns', String(best.columns));
     this.#list.style.setProperty('--tile-width', `${Math.floor(best.tile)}px`);
+    this.#report();
+  }
+
+  /** How large each camera of the others is drawn. */
+  #report() {
+    /** @type {Map<string, number>} */
+    const lines = new Map();
+    for (const entry of this.#room.media) {
+      const tile = this.#tiles.get(entry.participant_id);
+      if (entry.kind === 'camera' && tile) lines.set(entry.track_id, document.hidden ? 0 : tile.pictureLines);
+    }
+    this.#room.show(lines);
   }
 
   #soundBlocked() {

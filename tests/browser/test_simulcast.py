@@ -1,0 +1,108 @@
+"""With simulcast on a camera is sent in several sizes: a viewer gets the one that fits its tile, the file the best."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support import counter
+from tests.support.api import Json
+from tests.support.chromium import RoomPage, chromium
+from tests.support.evidence import Evidence, collect
+from tests.support.studio import start_studio
+
+LARGE = {"width": 1000, "height": 700}
+SMALL = {"width": 340, "height": 420}
+RECORDED_S = 4.0
+
+
+async def shows(room: RoomPage, height: int) -> None:
+    """The one picture that this page receives has so many lines."""
+    script = """async (height) => (await __probe.stats('inbound-rtp'))
+        .some((s) => s.kind === 'video' && s.frameHeight === height)"""
+    await room.until(script, height)
+
+
+async def layers(room: RoomPage) -> list[Json]:
+    """Reports of what this page sends, the smallest picture first."""
+    sent = [s for s in await room.stats("outbound-rtp") if s["kind"] == "video" and s.get("framesEncoded")]
+    return sorted(sent, key=lambda report: report["frameHeight"])
+
+
+class Seen:
+    evidence: Evidence
+    layers: list[Json]
+    freezes: list[Json]
+    subscriptions: list[Json]
+    ann: str
+    errors: list[str]
+
+
+async def meeting(folder: Path) -> Seen:
+    seen = Seen()
+    overrides = {"media": {"simulcast": True}}
+    async with start_studio(folder / "studio", overrides) as studio, chromium() as rooms:
+        session = await studio.create_session("In two sizes")
+        ann = await rooms.join(session["host_url"], "Ann")
+        bob = await rooms.join(session["guest_url"], "Bob")
+        await bob.plays(1)
+        await shows(bob, 360)
+        await ann.start_recording()
+        await ann.sends_for(RECORDED_S / 2)
+        await bob.page.set_viewport_size(SMALL)
+        await shows(bob, 180)
+        stats = await studio.operators(f"/api/v1/rooms/{session['session_id']}/stats")
+        seen.subscriptions = [
+            s for one in stats["media"]["participants"] for s in one["subscriptions"] if s["wanted_height"]
+        ]
+        await ann.sends_for(RECORDED_S / 2)
+        await bob.page.set_viewport_size(LARGE)
+        await shows(bob, 360)
+        await ann.stop_recording()
+        seen.layers = await layers(ann)
+        seen.freezes = [s for s in await bob.stats("inbound-rtp") if s["kind"] == "video"]
+        seen.ann = await ann.participant_id()
+        seen.errors = await ann.errors() + await bob.errors()
+        (recording,) = await studio.api.recordings(session["session_id"], session["host_secret"])
+        seen.evidence = await collect(studio, session, recording["recording_id"], [], folder, local_copies=2)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    return asyncio.run(meeting(tmp_path_factory.mktemp("simulcast")))
+
+
+def test_the_camera_is_sent_in_two_sizes(seen: Seen) -> None:
+    assert [(report["rid"], report["frameHeight"]) for report in seen.layers] == [("l", 180), ("h", 360)]
+
+
+def test_a_small_tile_gets_the_small_layer_and_a_large_one_the_large_layer(seen: Seen) -> None:
+    """`shows` waited for both; the server says the same."""
+    assert {(s["rid"], s["wanted_height"] <= 180) for s in seen.subscriptions} >= {("l", True)}
+
+
+def test_changes_of_the_layer_freeze_nothing(seen: Seen) -> None:
+    (video,) = seen.freezes
+    assert video["totalFreezesDuration"] < 1.0
+    assert video["framesDropped"] < 0.1 * video["framesReceived"]
+
+
+def test_the_file_has_the_large_layer_alone_and_every_frame_is_readable(seen: Seen) -> None:
+    (camera,) = [
+        file
+        for file in seen.evidence.files
+        if file.take["participant_id"] == seen.ann
+        and file.take["kind"] == "camera"
+        and file.segment["copy"] == "server"
+    ]
+    assert set(camera.report.stream("video").sizes) == {(640, 360)}
+    assert camera.report.sound
+    readings = counter.read_file(camera.path)
+    assert [reading.time_s for reading in readings if reading.number is None] == []
+    assert len(readings) > 0.5 * 30 * RECORDED_S
+    assert [gap for gap in camera.segment["gaps"] if gap["reason"] == "lost"] == []
+
+
+def test_no_page_reported_an_error(seen: Seen) -> None:
+    assert seen.errors == []
