@@ -133,6 +133,44 @@ def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) ->
     assert run(page, "sdp.js", "return m.preferredCodecs(...argument)", [codecs, ["AV1"]]) == []
 
 
+# --- layers
+
+
+@pytest.mark.parametrize(
+    ("height", "simulcast", "codec", "layers"),
+    [
+        (360, True, "VP8", [["l", 2, 714_286], ["h", 1, 2_500_000]]),
+        (720, True, "VP8", [["l", 4, 204_082], ["m", 2, 714_286], ["h", 1, 2_500_000]]),
+        (1080, True, "VP8", [["l", 6, 204_082], ["m", 3, 714_286], ["h", 1.5, 2_500_000]]),
+        (240, True, "VP8", [[None, 1, 2_500_000]]),
+        (720, False, "VP8", [[None, 1, 2_500_000]]),
+        (1080, False, "VP8", [[None, 1.5, 2_500_000]]),
+        (720, True, "VP9", [[None, 1, 2_500_000]]),
+    ],
+)
+def test_a_camera_is_sent_in_sizes_that_fit_its_height(
+    page: Page, height: int, simulcast: bool, codec: str, layers: list[list[Any]]
+) -> None:
+    body = """const track = { getSettings: () => ({ height: argument.height }) };
+        return m.layersOf(track, argument).map((e) => [e.rid ?? null, e.scaleResolutionDownBy, e.maxBitrate]);"""
+    settings = {"height": height, "simulcast": simulcast, "videoCodecs": [codec, "VP8"], "maxVideoBps": 2_500_000}
+    assert run(page, "layers.js", body, settings) == layers
+
+
+def test_only_changes_of_what_is_shown_are_told_and_what_was_not_sent_is_told_again(page: Page) -> None:
+    body = """const told = []; let open = true;
+        const shown = new m.Shown((message) => open && told.push([message.track_id, message.height]) > 0);
+        shown.show(new Map([['a', 351], ['b', 0]]));
+        shown.show(new Map([['a', 342], ['b', 0]]));
+        open = false; shown.show(new Map([['a', 100], ['b', 0]]));
+        open = true; shown.show(new Map([['a', 100], ['b', 0]]));
+        shown.show(new Map([['b', 0]])); shown.show(new Map([['a', 100], ['b', 0]]));
+        shown.forget(); shown.show(new Map([['b', 0]]));
+        return told;"""
+    told = run(page, "shown.js", body)
+    assert told == [["a", 360], ["b", 0], ["a", 120], ["a", 120], ["b", 0]]
+
+
 # --- clock and numbers
 
 

@@ -141,6 +141,9 @@ async def test_compression_is_never_agreed_on(control: Control) -> None:
         '{"type":"clock","page_ms":NaN}',
         '{"type":"clock","page_ms":1e999}',
         '{"type":"track_muted","track_id":"../x","muted":true}',
+        '{"type":"layer","track_id":"t_aaaaaaaaaaaaaaaa","height":-1}',
+        '{"type":"layer","track_id":"t_aaaaaaaaaaaaaaaa","height":100000}',
+        '{"type":"layer","track_id":"../x","height":360}',
         '{"type":"webrtc_offer","transport":"sideways","sdp":""}',
         '{"type":"webrtc_offer","transport":"publish","sdp":"","tracks":[{"mid":"0","kind":"smell"}]}',
         json.dumps({"type": "webrtc_offer", "transport": "publish", "sdp": "x" * 65_537}),
@@ -422,6 +425,16 @@ async def test_nobody_mutes_the_track_of_another(control: Control) -> None:
     for id in (track_id, "t_aaaaaaaaaaaaaaaa"):
         await eve.send(type="track_muted", track_id=id, muted=True)
         assert (await eve.expect("error"))["id"] == "unknown_track"
+
+
+async def test_what_a_page_shows_reaches_its_own_peer(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    await page.send(type="layer", track_id="t_aaaaaaaaaaaaaaaa", height=360)
+    await page.send(type="layer", track_id="t_aaaaaaaaaaaaaaaa", height=0)
+    await page.send(type="heartbeat")
+    await page.expect("heartbeat")
+    assert control.peer(session, joined).shown == [("t_aaaaaaaaaaaaaaaa", 360), ("t_aaaaaaaaaaaaaaaa", 0)]
 
 
 async def test_the_state_of_a_local_copy_is_told_but_what_is_safe_only_the_server_says(control: Control) -> None:
