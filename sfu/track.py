@@ -81,10 +81,11 @@ class Track:
 
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
+        flowing = self._flowing()
         for subscription in self.subscriptions:
-            self._choose_layer(subscription)
+            self._want(subscription, choose(flowing, subscription.wanted_height))
         if self._recording is not None:
-            self._recording.follow(choose(self._flowing(), None))
+            self._recording.follow(choose(flowing, None))
 
     def _flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove

@@ -8,8 +8,9 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
-ATTEMPTS = 3
-"""A folder may be pruned by a delete between being made and being used; then it is made again."""
+ATTEMPTS = 20
+"""A folder may be pruned by a delete, also of another process, between being made and being used; then it is made
+again. Three were too few once, on a busy machine with three deletes beside it."""
 
 
 def fsync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The browser's instruments alone, without the program: the known camera is seen and every sent frame is noted."""
 
+import pytest
 from playwright.async_api import Route
 
 from tests.support.chromium import RoomPage, Rooms, watch
@@ -48,3 +49,11 @@ async def test_the_camera_is_seen_heard_and_every_sent_frame_is_noted(rooms: Roo
     }""")
     assert abs(frames[0] - frames[1]) <= 3, frames
     assert await room.errors() == []
+
+
+async def test_waiting_for_an_async_condition_waits_for_its_answer(rooms: Rooms) -> None:
+    room = RoomPage(await rooms.browser.new_page(), "Nobody")
+    await room.page.evaluate("globalThis.__probe = { connections: [], errors: [] }")
+    with pytest.raises(AssertionError, match="waited in vain"):
+        await room.until("async () => false", timeout_s=0.3)
+    await room.until("async (wanted) => wanted === 7", 7)

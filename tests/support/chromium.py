@@ -5,8 +5,10 @@ watched by tests/support/page_probe.js and never changed. Buttons and fields are
 with a screen reader finds them.
 """
 
+import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +35,7 @@ FLAGS = (
     "--disable-renderer-backgrounding",
 )
 WAIT_S = 20.0
+POLL_S = 0.1
 FOLDER = Path(__file__).parent
 
 Json = dict[str, Any]
@@ -66,11 +69,13 @@ class RoomPage:
     console: list[str] = field(default_factory=list)
 
     async def until(self, expression: str, argument: object = None, *, timeout_s: float = WAIT_S) -> None:
-        """Wait until a JavaScript function of `argument` is truthy in the page."""
-        try:
-            await self.page.wait_for_function(expression, arg=argument, timeout=timeout_s * 1000, polling=100)
-        except Exception as error:
-            raise AssertionError(f"{self.name} waited in vain for {expression}: {await self.describe()}") from error
+        """Wait until a JavaScript function of `argument`, async or not, gives something truthy in the page."""
+        deadline_s = time.monotonic() + timeout_s
+        # Not the driver's own waiting: it takes the promise of an async function for its result.
+        while not await self.page.evaluate(expression, argument):
+            if time.monotonic() > deadline_s:
+                raise AssertionError(f"{self.name} waited in vain for {expression}: {await self.describe()}")
+            await asyncio.sleep(POLL_S)
 
     async def describe(self) -> str:
         """For messages of failed tests."""
