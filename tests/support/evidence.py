@@ -111,7 +111,7 @@ class Evidence:
         return self.server(name, "microphone" if media == "audio" else "camera")
 
     def first_sent_s(self, name: str, media: str) -> float:
-        """When a page sent its first frame, on the session clock.
+        """When a page sent the first frame that a file could begin with (video: a key frame), on the session clock.
 
         By its RTP timestamp, and the quickest of all its frames for where RTP time is on the session clock: the first
         one comes out of an encoder that is still being set up, by more than 100 ms late where three pages share two
@@ -119,7 +119,8 @@ class Evidence:
         """
         sent = self.people[name].sent[media]
         rtp_s = comparison.seconds([frame.timestamp for frame in sent], CLOCK_RATES_HZ[media])
-        return min(frame.session_s - at_s for frame, at_s in zip(sent, rtp_s, strict=True))
+        first = next(number for number, frame in enumerate(sent) if frame.is_key or media == "audio")
+        return rtp_s[first] + min(frame.session_s - at_s for frame, at_s in zip(sent, rtp_s, strict=True))
 
     def apart_s(self, name: str, media: str) -> list[float]:
         """Of each packet of a server file: by how much its time since the first differs from the sender's RTP time."""
