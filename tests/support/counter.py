@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tests.support.files import single_threaded
 from tests.support.media import BLOCK, COUNTER_BITS, FRAMES, HEIGHT, LEFT, PITCH, TOP, TOP_INVERTED, WIDTH, Luma
 
 MIN_CONTRAST = 60
@@ -49,6 +50,7 @@ def read_file(path: Path) -> list[Reading]:
     """Every video frame of a file, in order of presentation."""
     readings = []
     with av.open(str(path)) as container:
+        single_threaded(container.streams.video[0])
         for decoded in container.decode(video=0):
             luma = decoded.to_ndarray(format="gray").astype(np.uint8, copy=False)
             readings.append(Reading(float(decoded.time or 0.0), read_number(luma)))

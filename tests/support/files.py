@@ -65,6 +65,12 @@ class FileReport:
         )
 
 
+def single_threaded(stream: "av.VideoStream | av.AudioStream") -> None:
+    """FFmpeg's VP8 decoder in slice threads, its default, refuses valid frames now and then: a stream was seen that
+    libvpx, and FFmpeg itself in one thread, decode whole."""
+    stream.codec_context.thread_count = 1
+
+
 def inspect(path: Path) -> FileReport:
     """Read the whole file. Raises av.FFmpegError if it cannot even be opened."""
     with av.open(str(path)) as container:
@@ -74,6 +80,8 @@ def inspect(path: Path) -> FileReport:
             if isinstance(stream, av.AudioStream):
                 report.sample_rate_hz = stream.codec_context.sample_rate
                 report.channels = stream.codec_context.channels
+            if isinstance(stream, av.VideoStream | av.AudioStream):
+                single_threaded(stream)
             reports[stream.index] = report
         duration_s = container.duration / av.time_base if container.duration else None
         file = FileReport(container.format.name, duration_s, list(reports.values()))
