@@ -153,10 +153,12 @@ async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
     for part, (begin, end) in enumerate(pairwise(ends)):
         for name, content in journals.items():
             files[name].write(content[int(len(content) * begin) : int(len(content) * end)])
+        # for the first 3 s packets wait for repairs and for the timeline: only the journal is open then
+        journal, file = data.spool / f"{CAMERA_SEGMENT}-{EPOCH}.journal", data.work / f"{CAMERA_SEGMENT}.webm"
+        awaited = file if part > 1 else journal
+        before = _state_of(awaited)
         async with recorder(data.folder) as process:
-            # for the first 3 s packets wait for repairs and for the timeline: only the journal is open then
-            journal, file = data.spool / f"{CAMERA_SEGMENT}-{EPOCH}.journal", data.work / f"{CAMERA_SEGMENT}.webm"
-            await _appeared(file if part > 1 else journal, process.child.pid)
+            await _appeared(awaited, before, process.child.pid)
             await process.kill()
     for file in files.values():
         file.close()
@@ -168,11 +170,22 @@ async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
         assert segment.gaps == []
 
 
-async def _appeared(path: Path, pid: int) -> None:
-    """The process `pid` has this file open."""
+async def _appeared(path: Path, before: tuple[int, int] | None, pid: int) -> None:
+    """The process `pid` has this file open, or did already what made it another than `before`."""
     async with asyncio.timeout(30):
-        while not any(_leads_to(link, path) for link in Path(f"/proc/{pid}/fd").iterdir()):
+        while _state_of(path) == before and not any(
+            _leads_to(link, path) for link in Path(f"/proc/{pid}/fd").iterdir()
+        ):
             await asyncio.sleep(0.01)
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Inode and last change; None: there is no such file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _leads_to(link: Path, path: Path) -> bool:
