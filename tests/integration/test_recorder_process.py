@@ -158,7 +158,7 @@ async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
         awaited = file if part > 1 else journal
         before = _state_of(awaited)
         async with recorder(data.folder) as process:
-            await _appeared(awaited, before, process.child.pid)
+            await _appeared(awaited, process.child.pid, before)
             await process.kill()
     for file in files.values():
         file.close()
@@ -170,8 +170,8 @@ async def test_killed_in_the_middle_and_restarted_it_makes_the_same_file(
         assert segment.gaps == []
 
 
-async def _appeared(path: Path, before: tuple[int, int] | None, pid: int) -> None:
-    """The process `pid` has this file open, or did already what made it another than `before`."""
+async def _appeared(path: Path, pid: int, before: tuple[int, int] | None = None) -> None:
+    """The process `pid` has this file open, or did already what made it another than `before` (None: nothing)."""
     async with asyncio.timeout(30):
         while _state_of(path) == before and not any(
             _leads_to(link, path) for link in Path(f"/proc/{pid}/fd").iterdir()
