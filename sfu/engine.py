@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
 
+from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
-from sfu.negotiation import Local
 from sfu.network import Network
 from sfu.room import Room
 from sfu.settings import MediaSettings

@@ -1,4 +1,4 @@
-"""What we answer and offer: choosing codecs and extensions, and writing session descriptions. No I/O.
+"""What we answer and offer: choosing codecs and extensions; sfu.descriptions writes it down. No I/O.
 
 A publisher's section is answered with one codec (and its RTX), so that the payload type of a stream never changes. A
 subscription is offered with exactly the codec that its track is published with.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sfu.encoding import VIEWER_ORIENTATION_ID
 from sfu.interfaces import NegotiationError
 from sfu.sdp import Codec, Description, Section
 
@@ -26,22 +25,8 @@ PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION)
 SIMULCAST_CODECS = ("vp8",)
 """Published in several encodings where the offer has them. Other codecs: the browser sends its first encoding alone."""
 
-START_KBPS = 1000
-"""First bitrate of a video sender: without it Chromium needs 4-8 s to leave 320x180."""
-
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=0;maxaveragebitrate=96000"
 """Stereo survives only if both are named; silence is sent (no DTX), since a recording needs it."""
-
-
-class Local(msgspec.Struct, frozen=True):
-    """Our side of a transport, as written into every section."""
-
-    ufrag: str
-    password: str
-    fingerprint: str
-    """SHA-256, upper case with colons."""
-    candidates: Sequence[tuple[str, int]]
-    """Addresses and ports, best first."""
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -125,128 +110,3 @@ def canonical(codec: Codec) -> Codec:
     elif codec.name == "vp8":
         fmtp = ""
     return msgspec.structs.replace(codec, fmtp=fmtp)
-
-
-def _head(mids: Sequence[str], version: int) -> list[str]:
-    return [
-        "v=0",
-        f"o=- 1 {version} IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=ice-lite",
-        *([f"a=group:BUNDLE {' '.join(mids)}"] if mids else []),
-        "a=msid-semantic: WMS *",
-        "a=extmap-allow-mixed",
-    ]
-
-
-def _transport(local: Local, setup: str) -> list[str]:
-    lines = []
-    for place, (address, port) in enumerate(local.candidates):
-        priority = 126 << 24 | (65535 - place) << 8 | 255  # host, RFC 8445 5.1.2.1
-        lines.append(f"a=candidate:{place + 1} 1 udp {priority} {address} {port} typ host")
-    return [
-        *lines,
-        "a=end-of-candidates",
-        f"a=ice-ufrag:{local.ufrag}",
-        f"a=ice-pwd:{local.password}",
-        f"a=fingerprint:sha-256 {local.fingerprint}",
-        f"a=setup:{setup}",
-        "a=rtcp-mux",
-    ]
-
-
-def _codec_lines(codec: Codec, fmtp: str, feedback: Sequence[str]) -> list[str]:
-    number = codec.payload_type
-    channels = f"/{codec.channels}" if codec.name == "opus" else ""
-    name = codec.name if codec.name in ("opus", "rtx") else codec.name.upper()
-    lines = [f"a=rtpmap:{number} {name}/{codec.clock_rate_hz}{channels}"]
-    lines += [f"a=rtcp-fb:{number} {item}" for item in feedback]
-    if fmtp:
-        lines.append(f"a=fmtp:{number} {fmtp}")
-    return lines
-
-
-def _rtx(codec: Codec, payload_type: int) -> Codec:
-    return Codec("rtx", payload_type, codec.clock_rate_hz, 1, f"apt={codec.payload_type}", ())
-
-
-def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, version: int, max_video_bps: int) -> str:
-    """Answer to a publisher: sections in `chosen` (by mid) are received, the others rejected or inactive."""
-    lines = _head([s.mid for s in offer.sections if s.mid in chosen], version)
-    for section in offer.sections:
-        pick = chosen.get(section.mid)
-        if pick is None:
-            formats = " ".join(map(str, section.codecs)) or "0"
-            lines += [f"m={section.kind} 0 {section.protocol} {formats}", "c=IN IP4 0.0.0.0", f"a=mid:{section.mid}"]
-            lines.append("a=inactive")
-            continue
-        codec = pick.codec
-        numbers = [codec.payload_type, *([pick.rtx_payload_type] if pick.rtx_payload_type else [])]
-        lines += [
-            f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
-            "c=IN IP4 0.0.0.0",
-            f"a=mid:{section.mid}",
-            "a=recvonly" if section.direction in ("sendrecv", "sendonly") else "a=inactive",
-            *_transport(local, "passive"),
-            "a=rtcp-rsize",
-        ]
-        lines += [f"a=extmap:{section.extensions[u]} {u}" for u in PUBLISH_EXTENSIONS if u in section.extensions]
-        if section.kind == "audio":
-            wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
-            lines += _codec_lines(codec, OPUS_PARAMETERS, wanted)
-        else:
-            wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
-            bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
-            lines += _codec_lines(codec, f"{codec.fmtp};{bitrates}" if codec.fmtp else bitrates, wanted)
-            if pick.rtx_payload_type:
-                rtx = _rtx(codec, pick.rtx_payload_type)
-                lines += _codec_lines(rtx, rtx.fmtp, ())
-            if pick.rids:
-                lines += [f"a=rid:{rid} recv" for rid in pick.rids]
-                lines.append(f"a=simulcast:recv {';'.join(pick.rids)}")
-    return "\r\n".join(lines) + "\r\n"
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """One section of a subscribe offer. `ssrc` 0: nothing is sent in it at present."""
-
-    mid: str
-    kind: str
-    codec: Codec
-    rtx_payload_type: int
-    ssrc: int
-    rtx_ssrc: int
-    participant_id: str
-    track_id: str
-
-
-def write_offer(sections: Sequence[Outgoing], local: Local, version: int) -> str:
-    """Offer to a subscriber. We are always the DTLS server: an answer other than `setup:active` is refused."""
-    lines = _head([s.mid for s in sections], version)
-    for s in sections:
-        numbers = [s.codec.payload_type, *([s.rtx_payload_type] if s.rtx_payload_type else [])]
-        lines += [
-            f"m={s.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
-            "c=IN IP4 0.0.0.0",
-            f"a=mid:{s.mid}",
-            "a=sendonly" if s.ssrc else "a=inactive",
-            *_transport(local, "actpass"),
-            "a=rtcp-rsize",
-        ]
-        if s.kind == "audio":
-            lines += _codec_lines(s.codec, OPUS_PARAMETERS, ())
-        else:
-            lines.append(f"a=extmap:{VIEWER_ORIENTATION_ID} {ORIENTATION}")
-            lines += _codec_lines(s.codec, s.codec.fmtp, ("ccm fir", "nack", "nack pli"))
-            if s.rtx_payload_type:
-                rtx = _rtx(s.codec, s.rtx_payload_type)
-                lines += _codec_lines(rtx, rtx.fmtp, ())
-        if s.ssrc:
-            lines.append(f"a=msid:{s.participant_id} {s.track_id}")
-            if s.rtx_payload_type:
-                lines.append(f"a=ssrc-group:FID {s.ssrc} {s.rtx_ssrc}")
-            lines.append(f"a=ssrc:{s.ssrc} cname:{s.participant_id}")  # first: Chromium takes the first as the primary
-            if s.rtx_payload_type:
-                lines.append(f"a=ssrc:{s.rtx_ssrc} cname:{s.participant_id}")
-    return "\r\n".join(lines) + "\r\n"

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from sfu.descriptions import Local, write_answer
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound, Source
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.negotiation import Chosen, Local, canonical, check_transport, choose, write_answer
+from sfu.negotiation import Chosen, canonical, check_transport, choose
 from sfu.sdp import Description, parse
 from sfu.track import Track
 from sfu.transport import Transport

@@ -9,10 +9,10 @@ from time import monotonic
 
 import structlog
 
+from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
-from sfu.negotiation import Local
 from sfu.publisher import Publisher
 from sfu.settings import MediaSettings
 from sfu.subscriber import Subscriber

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from sfu.descriptions import Local, Outgoing, write_offer
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, SubscribedTrack
-from sfu.negotiation import Local, Outgoing, check_transport, write_offer
+from sfu.negotiation import check_transport
 from sfu.sdp import Codec, parse
 from sfu.subscription import Subscription
 from sfu.track import Track

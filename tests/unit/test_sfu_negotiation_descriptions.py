@@ -7,20 +7,9 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.descriptions import START_KBPS, Local, Outgoing, write_answer, write_offer
 from sfu.interfaces import NegotiationError
-from sfu.negotiation import (
-    MID,
-    ORIENTATION,
-    PUBLISH_EXTENSIONS,
-    START_KBPS,
-    Local,
-    Outgoing,
-    canonical,
-    check_transport,
-    choose,
-    write_answer,
-    write_offer,
-)
+from sfu.negotiation import MID, ORIENTATION, PUBLISH_EXTENSIONS, canonical, check_transport, choose
 from sfu.sdp import Description, Section, parse
 from sfu.settings import VIDEO_CODECS
 from tests.support.sfu_media import H264, OPUS, VP8

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.descriptions import Local, write_answer
 from sfu.inbound import Inbound
-from sfu.negotiation import MID, RID, Local, choose, write_answer
+from sfu.negotiation import MID, RID, choose
 from sfu.sdp import MAX_LAYERS, Description, Section, parse
 from tests.support.sfu_media import (
     MID_ID,

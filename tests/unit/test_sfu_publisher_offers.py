@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.negotiation import Local
 from sfu.publisher import MAX_TRACKS, Publisher
 from sfu.sdp import parse
 from sfu.settings import VIDEO_CODECS

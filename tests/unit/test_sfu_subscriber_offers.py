@@ -2,9 +2,9 @@
 
 import pytest
 
+from sfu.descriptions import Local
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, SubscribedTrack, TrackKind
-from sfu.negotiation import Local
 from sfu.outbound import Outbound
 from sfu.sdp import Codec, Description, parse
 from sfu.subscriber import FIRST_PAYLOAD_TYPE, MAX_SLOTS, Subscriber
