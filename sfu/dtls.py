@@ -3,9 +3,12 @@
 After the handshake SRTP never comes here: the packet path takes the keys and works synchronously. What stays is the
 reading of DTLS records (retransmitted flights, alerts, close_notify).
 
+All connections of a certificate share one SSL context: it holds the certificate, the ciphers and the profiles, nothing
+of a peer. Whose certificate the peer showed is judged per connection, by its fingerprints.
+
 `RTCDtlsTransport` needs of its transport `role`, `_recv` and `_send`, both raising ConnectionError at the end. These,
-`_role`, `_srtp_profiles`, `_setup_srtp`, `_set_state` and `_ssl` are not public: aiortc is pinned to a minor version,
-and tests/unit/test_sfu_dtls.py holds on to each.
+`_role`, `_srtp_profiles`, `_setup_srtp`, `_set_state`, `_ssl` and the certificate's `_create_ssl_context` are not
+public: aiortc is pinned to a minor version, and tests/unit/test_sfu_dtls_handshake.py holds on to each.
 """
 
 import asyncio
@@ -17,8 +20,12 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    SRTPProtectionProfile,
     State,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from OpenSSL import SSL
 
 from sfu.srtp import MasterKeys, Profile, keys_from_exporter
 
@@ -30,6 +37,23 @@ MAX_QUEUED = 32
 
 HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
 """Hash functions taken in a fingerprint (RFC 8122 5 forbids the weaker ones)."""
+
+
+class SharedCertificate(RTCCertificate):
+    """A certificate with one SSL context for each list of profiles it is used with."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, cert: x509.Certificate) -> None:
+        super().__init__(key, cert)
+        self._contexts: dict[tuple[bytes, ...], SSL.Context] = {}
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        names = tuple(profile.openssl_profile for profile in srtp_profiles)
+        context = self._contexts.get(names)
+        if context is None:
+            context = self._contexts[names] = super()._create_ssl_context(srtp_profiles)
+            # A session resumed on another connection would bring the certificate of whoever began it.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        return context
 
 
 class Channel:

@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from aiortc.rtcdtlstransport import RTCCertificate
 
 from sfu.descriptions import Local
+from sfu.dtls import SharedCertificate
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.network import Network
@@ -36,7 +36,7 @@ class Sfu:
         self._settings = settings
         self._touched: list[Encoding] = []
         self._network = Network(settings.port, settings.advertise, self._flush)
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = SharedCertificate.generateCertificate()
         fingerprints = self._certificate.getFingerprints()
         self._fingerprint = next(f.value for f in fingerprints if f.algorithm == "sha-256")
         self._transports: dict[Transport, int] = {}

@@ -15,10 +15,12 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    certificate_digest,
 )
+from OpenSSL import SSL
 
 import sfu.dtls
-from sfu.dtls import MAX_QUEUED, Channel, DtlsServer
+from sfu.dtls import MAX_QUEUED, Channel, DtlsServer, SharedCertificate
 from sfu.srtp import MasterKeys, Profile, keys_from_exporter
 
 CERTIFICATES = [RTCCertificate.generateCertificate() for _ in range(3)]
@@ -63,10 +65,11 @@ class Client(RTCDtlsTransport):
 class Ends:
     """A server and a client, joined."""
 
-    def __init__(self, profiles: list[object] | None = None) -> None:
+    def __init__(self, profiles: list[object] | None = None, certificate: RTCCertificate = OURS) -> None:
         self.client = Client(profiles)
         self.channel = Channel(self._to_client)
-        self.server = DtlsServer(self.channel, OURS)
+        self.certificate = certificate
+        self.server = DtlsServer(self.channel, certificate)
         self.client.deliver = self.channel.feed
 
     def _to_client(self, datagram: bytes) -> bool:
@@ -74,7 +77,7 @@ class Ends:
         return True
 
     async def handshake(self, expected: list[tuple[str, str]] | None = None) -> MasterKeys | None:
-        known = RTCDtlsParameters([RTCDtlsFingerprint(*f) for f in fingerprints(OURS)])
+        known = RTCDtlsParameters([RTCDtlsFingerprint(*f) for f in fingerprints(self.certificate)])
         client = asyncio.create_task(self.client.start(known))
         keys = await self.server.handshake(fingerprints(THEIRS) if expected is None else expected)
         if keys is not None:
@@ -169,6 +172,68 @@ async def test_noise_before_and_during_the_handshake_does_not_disturb_it(ends: E
     await ends.close()
 
 
+# --- one context for all connections of a certificate
+
+
+def shake(server: SSL.Connection, client: SSL.Connection) -> None:
+    """A handshake in memory between two bare connections."""
+    server.set_accept_state()
+    client.set_connect_state()
+    ends = [(client, server), (server, client)]
+    for _ in range(10):
+        for end, other in ends:
+            try:
+                end.do_handshake()
+            except SSL.WantReadError:
+                pass
+            try:
+                while True:
+                    other.bio_write(end.bio_read(65_536))
+            except SSL.WantReadError:
+                pass
+
+
+def test_the_context_is_made_once_for_each_list_of_profiles() -> None:
+    certificate = SharedCertificate.generateCertificate()
+    usual = certificate._create_ssl_context([SRTP_AEAD_AES_128_GCM])
+    assert certificate._create_ssl_context([SRTP_AEAD_AES_128_GCM]) is usual
+    assert certificate._create_ssl_context([SRTP_AEAD_AES_256_GCM]) is not usual
+    assert SharedCertificate.generateCertificate()._create_ssl_context([SRTP_AEAD_AES_128_GCM]) is not usual
+
+
+async def test_connections_that_share_a_context_have_own_keys_and_are_judged_by_own_fingerprints() -> None:
+    certificate = SharedCertificate.generateCertificate()
+    three = [Ends(certificate=certificate) for _ in range(3)]
+    expected = [None, fingerprints(FOREIGN), None]
+    keys = await asyncio.gather(*(ends.handshake(known) for ends, known in zip(three, expected, strict=True)))
+    assert [found is not None for found in keys] == [True, False, True]
+    assert keys[0] is not None
+    assert keys[2] is not None
+    assert keys[0].send != keys[2].send
+    contexts = {id(ends.server._ssl.get_context()) for ends in three if ends.server._ssl is not None}
+    assert len(contexts) == 1
+    for ends in three:
+        await ends.close()
+
+
+def test_no_session_is_resumed_with_the_certificate_of_somebody_else() -> None:
+    shared = SharedCertificate.generateCertificate()._create_ssl_context([SRTP_AEAD_AES_128_GCM])
+    clients = THEIRS._create_ssl_context([SRTP_AEAD_AES_128_GCM])
+    first = SSL.Connection(clients)
+    shake(SSL.Connection(shared), first)
+    session = first.get_session()
+    assert session is not None
+    second = SSL.Connection(clients)
+    second.use_certificate(FOREIGN._cert)
+    second.use_privatekey(FOREIGN._key)
+    second.set_session(session)
+    server = SSL.Connection(shared)
+    shake(server, second)
+    shown = server.get_peer_certificate(as_cryptography=True)
+    assert shown is not None
+    assert certificate_digest(shown, "sha-256") == dict(fingerprints(FOREIGN))["sha-256"]
+
+
 # --- what does not end
 
 
@@ -260,6 +325,14 @@ def test_the_role_is_kept_and_the_profiles_are_taken_from_the_instance() -> None
     source = inspect.getsource(RTCDtlsTransport.start)
     assert 'self._role == "auto"' in source
     assert "srtp_profiles=self._srtp_profiles" in source
+    assert "__local_certificate._create_ssl_context(" in source, "the context comes from the certificate"
+
+
+def test_a_certificate_is_made_through_its_constructor_and_its_context_resumes_nothing_by_ticket() -> None:
+    assert isinstance(SharedCertificate.generateCertificate(), SharedCertificate)
+    source = inspect.getsource(RTCCertificate._create_ssl_context)
+    assert "SSL.OP_NO_TICKET" in source
+    assert "lambda *args: True" in source, "the context itself judges no peer and keeps nothing of one"
 
 
 def test_aiortc_asks_of_its_transport_what_a_channel_has_and_no_more() -> None:
