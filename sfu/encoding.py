@@ -75,6 +75,7 @@ class Encoding(SrtpStream):
         layouts: LayoutCache,
         arrivals: ArrivalLog,
         touched: list["Encoding"],
+        history: History,
     ) -> None:
         """`touched`: the list in which an encoding with packets to forward puts itself until the end of the wakeup."""
         super().__init__(info.ssrc, info.payload_type, first_index, keys, layouts, arrivals)
@@ -83,7 +84,7 @@ class Encoding(SrtpStream):
         self.is_vp8 = info.codec == "vp8"
         self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
         self.first_index = first_index
-        self.history = History()
+        self.history = history
         self.missing = Missing()
         self.requests = KeyFrameRequests()
         self._touched = touched

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from base64 import b32encode
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -41,6 +42,8 @@ class Sfu:
         self._fingerprint = next(f.value for f in fingerprints if f.algorithm == "sha-256")
         self._transports: dict[Transport, int] = {}
         """With the tick of the second on which each reports."""
+        self._events: Counter[str] = Counter()
+        """What is counted of rooms, and of transports that ended."""
         self._finishing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -72,7 +75,13 @@ class Sfu:
         room = self.rooms.get(room_id)
         if room is None:
             room = self.rooms[room_id] = Room(
-                room_id, self._settings, self._new_transport, self._local, _new_track_id, self._touched
+                room_id,
+                self._settings,
+                self._new_transport,
+                self._local,
+                _new_track_id,
+                self._touched,
+                self._events,
             )
         return room
 
@@ -82,14 +91,12 @@ class Sfu:
             room.close()
 
     def counters(self) -> dict[str, int]:
-        """Datagrams received, sent and dropped, by reason."""
-        totals = self._network.counters()
+        """Datagrams received, sent and dropped, by reason, and limits reached (`limit_` and `sfu.interfaces.Limit`),
+        since the start."""
+        totals = Counter(self._network.counters())
+        totals.update(self._events)
         for transport in self._transports:
-            totals["rtcp_refused"] = totals.get("rtcp_refused", 0) + transport.rtcp_refused
-            totals["dropped_short"] = totals.get("dropped_short", 0) + transport.dropped_short
-            inbound = transport.inbound
-            totals["dropped_unknown"] = totals.get("dropped_unknown", 0) + inbound.dropped_unknown
-            totals["dropped_limit"] = totals.get("dropped_limit", 0) + inbound.dropped_limit
+            totals.update(transport.counters())
         return totals
 
     def stats(self, room_id: str) -> dict[str, Any] | None:
@@ -115,6 +122,9 @@ class Sfu:
         if self._ticks % LAYER_TICKS == 0:
             for room in self.rooms.values():
                 room.choose_layers()
+        if phase == 0:
+            for room in self.rooms.values():
+                room.look(now)
         for transport, turn in list(self._transports.items()):
             try:
                 transport.tick(now, report=turn == phase)
@@ -125,12 +135,14 @@ class Sfu:
     def _new_transport(self, inbound: Inbound, on_state: Callable[[Transport], None]) -> Transport:
         def changed(transport: Transport) -> None:
             if transport.state in ("failed", "closed") and self._transports.pop(transport, None) is not None:
+                self._events.update(transport.counters())
                 task = asyncio.get_running_loop().create_task(transport.finish())
                 self._finishing.add(task)
                 task.add_done_callback(self._finishing.discard)
             on_state(transport)
 
-        transport = Transport(self._network, self._certificate, inbound, changed, monotonic())
+        incoming_bps = self._settings.limits.incoming_bps
+        transport = Transport(self._network, self._certificate, inbound, changed, incoming_bps, monotonic())
         self._transports[transport] = secrets.randbelow(REPORT_TICKS)
         return transport
 

@@ -1,18 +1,13 @@
 """The packets of one encoding kept for retransmission, sized by time. A core.
 
-A ring of a power of two that doubles when a packet would be overwritten before it is KEEP_S old.
+A ring of a power of two that doubles when a packet would be overwritten before its time.
 """
 
 import msgspec
 
 from sfu.codecs.vp8_descriptor import Descriptor
 
-KEEP_S = 1.5
-"""A viewer asks again for at most about 1 s (libwebrtc), plus a slow round trip."""
-
 FIRST_SLOTS = 64
-MAX_SLOTS = 8192
-"""5,400 packets/s for KEEP_S, 60 Mbit/s of video. Overflow: the oldest goes early."""
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
@@ -35,9 +30,13 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
 
 
 class History:
-    __slots__ = ("_mask", "_slots")
+    __slots__ = ("_keep_s", "_mask", "_max_slots", "_slots")
 
-    def __init__(self) -> None:
+    def __init__(self, keep_s: float, max_packets: int) -> None:
+        """Keeps a packet for `keep_s`, and at most `max_packets`, rounded down to a power of two, but at least
+        FIRST_SLOTS. Overflow: the oldest goes early."""
+        self._keep_s = keep_s
+        self._max_slots = max_packets
         self._slots: list[Packet | None] = [None] * FIRST_SLOTS
         self._mask = FIRST_SLOTS - 1
 
@@ -49,7 +48,12 @@ class History:
         index = packet.number
         slots = self._slots
         old = slots[index & self._mask]
-        if old is not None and packet.arrival - old.arrival < KEEP_S and old.number != index and len(slots) < MAX_SLOTS:
+        if (
+            old is not None
+            and packet.arrival - old.arrival < self._keep_s
+            and old.number != index
+            and 2 * len(slots) <= self._max_slots
+        ):
             self._grow()
             self.put(packet)
             return

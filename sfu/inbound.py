@@ -9,22 +9,22 @@ from collections.abc import Callable
 import msgspec
 
 from sfu.encoding import Encoding
+from sfu.history import History
 from sfu.interfaces import StreamInfo
 from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
 from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
 from sfu.sender_clock import SenderClock
+from sfu.settings import MediaLimits
 from sfu.srtp import ReceiveKeys
 from sfu.streams import RepairStream
 from sfu.twcc import ArrivalLog
 
-MAX_STREAMS = 16
-"""SSRCs of one transport, repair streams included: 2 video tracks of 3 layers with RTX, and 4 audio tracks. Further
-ones are dropped and counted."""
-
-MAX_ENDED = 4 * MAX_STREAMS
+MAX_ENDED = 64
 """Removed streams whose last packet index is remembered. Overflow: the one that ended longest ago is forgotten."""
+
+DEFAULT_LIMITS = MediaLimits()
 
 LOCAL_SSRC = 1
 """Sender SSRC of our RTCP; a receiver has no stream of its own to name."""
@@ -44,8 +44,14 @@ class Source(msgspec.Struct):
 class Inbound:
     """Streams of one publisher's transport."""
 
-    def __init__(self, touched: list[Encoding], on_encoding: Callable[[Source, Encoding], None]) -> None:
-        """`on_encoding`: a new stream of a source was heard for the first time."""
+    def __init__(
+        self,
+        touched: list[Encoding],
+        on_encoding: Callable[[Source, Encoding], None],
+        limits: MediaLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """`on_encoding`: a new stream of a source was heard for the first time. `limits`: packets of SSRCs beyond
+        `streams` are dropped and counted."""
         self.sources: dict[str, Source] = {}
         """By mid."""
         self.streams: dict[int, Encoding | RepairStream] = {}
@@ -58,6 +64,7 @@ class Inbound:
         self._clock = SenderClock()
         self._touched = touched
         self._on_encoding = on_encoding
+        self._limits = limits
 
     def negotiated(self, extensions: dict[str, int]) -> None:
         """Ids of header extensions of one section: where two sections of a bundle have an extension, its id is the same
@@ -69,7 +76,7 @@ class Inbound:
 
     def add(self, track_id: str, section: Section, chosen: Chosen) -> None:
         self.sources[section.mid] = Source(
-            track_id, section.mid, chosen, section.ssrcs[:MAX_STREAMS], section.repair_of, []
+            track_id, section.mid, chosen, section.ssrcs[: self._limits.streams], section.repair_of, []
         )
 
     def remove(self, mid: str) -> Source | None:
@@ -99,7 +106,7 @@ class Inbound:
         keys: ReceiveKeys,
     ) -> None:
         """A packet of an SSRC that is not bound: find its source, check that it is authentic, bind it."""
-        if len(self.streams) >= MAX_STREAMS:
+        if len(self.streams) >= self._limits.streams:
             self.dropped_limit += 1
             return
         payload_type = second & 0x7F
@@ -166,7 +173,8 @@ class Inbound:
                 channels=2 if codec.name == "opus" else 0,
                 fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
             )
-            return Encoding(info, index, keys, self._layouts, self.arrivals, self._touched)
+            history = History(self._limits.history_s, self._limits.history_packets)
+            return Encoding(info, index, keys, self._layouts, self.arrivals, self._touched, history)
         if payload_type == chosen.rtx_payload_type and payload_type:
             media = source.repair_of.get(ssrc)
             for encoding in reversed(source.encodings):

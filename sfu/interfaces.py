@@ -33,6 +33,18 @@ class TransportName(enum.StrEnum):
     SUBSCRIBE = "subscribe"
 
 
+class Limit(enum.StrEnum):
+    """A limit of `[media.limits]` that a participant ran into while its media flowed. The values are part of the
+    protocol."""
+
+    INCOMING = "sends_too_much"
+    """Its packets came faster than `incoming_bps`: some were dropped."""
+    STREAMS = "too_many_streams"
+    """It sends more SSRCs on one connection than `streams`: the further ones are dropped."""
+    SUBSCRIPTIONS = "too_many_subscriptions"
+    """There are more tracks than `subscriptions`, or than payload types for them: it does not get the further ones."""
+
+
 class TrackRequest(msgspec.Struct, frozen=True):
     """What a publisher says about one m-line of its offer."""
 
@@ -110,6 +122,9 @@ class PeerObserver(Protocol):
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         """`state`: `connecting`, `connected`, `failed` or `closed`."""
+
+    def limit_reached(self, limit: Limit) -> None:
+        """Tell the participant why something is missing; at most once in a while for each limit."""
 
 
 class NegotiationError(ValueError):

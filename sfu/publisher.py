@@ -8,11 +8,9 @@ from sfu.inbound import Inbound, Source
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
 from sfu.negotiation import Chosen, canonical, check_transport, choose
 from sfu.sdp import Description, parse
+from sfu.settings import MediaSettings
 from sfu.track import Track
 from sfu.transport import Transport
-
-MAX_TRACKS = 8
-"""Published at once by one participant."""
 
 
 class Publisher:
@@ -21,8 +19,7 @@ class Publisher:
     def __init__(
         self,
         participant_id: str,
-        video_codecs: Sequence[str],
-        max_video_bps: int,
+        settings: MediaSettings,
         new_transport: Callable[[Inbound], Transport],
         local: Callable[[Transport], Local],
         new_track_id: Callable[[], str],
@@ -30,8 +27,9 @@ class Publisher:
         on_encoding: Callable[[Track, Encoding], None],
     ) -> None:
         self._participant_id = participant_id
-        self._video_codecs = video_codecs
-        self._max_video_bps = max_video_bps
+        self._video_codecs = settings.video_codecs
+        self._max_video_bps = settings.max_video_bps
+        self._limits = settings.limits
         self._new_transport = new_transport
         self._local = local
         self._new_track_id = new_track_id
@@ -58,7 +56,7 @@ class Publisher:
             self.transport.close()
             self.transport = None
         if self.transport is None:
-            self.transport = self._new_transport(Inbound(self._touched, self._heard))
+            self.transport = self._new_transport(Inbound(self._touched, self._heard, self._limits))
             self.transport.fingerprints = transport_section.fingerprints
         chosen: dict[str, Chosen] = {}
         for section in description.sections:
@@ -94,8 +92,8 @@ class Publisher:
             if choose(section, self._video_codecs) is None:
                 raise NegotiationError("no_common_codec", f"no codec of section {request.mid} is taken here")
             wanted[request.mid] = request.kind
-        if len(wanted) > MAX_TRACKS:
-            raise NegotiationError("too_many_tracks", f"at most {MAX_TRACKS} tracks")
+        if len(wanted) > self._limits.tracks:
+            raise NegotiationError("too_many_tracks", f"at most {self._limits.tracks} tracks")
         return wanted
 
     def _heard(self, source: Source, encoding: Encoding) -> None:

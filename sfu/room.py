@@ -4,6 +4,7 @@ Who closes whom: the room closes its peers, a peer its two connections, a connec
 to the taps and to the other peers' subscribers first.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -12,7 +13,8 @@ import structlog
 from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
-from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
+from sfu.interfaces import Limit, PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
+from sfu.limit_watch import LimitWatch
 from sfu.publisher import Publisher
 from sfu.settings import MediaSettings
 from sfu.subscriber import Subscriber
@@ -44,8 +46,7 @@ class Peer:
         self.closed = False
         self.publisher = Publisher(
             participant_id,
-            settings.video_codecs,
-            settings.max_video_bps,
+            settings,
             lambda inbound: new_transport(inbound, self._publish_state),
             local,
             new_track_id,
@@ -53,8 +54,12 @@ class Peer:
             room._heard,
         )
         self.subscriber = Subscriber(
-            lambda inbound: new_transport(inbound, self._subscribe_state), local, observer.subscribe_offer
+            lambda inbound: new_transport(inbound, self._subscribe_state),
+            local,
+            observer.subscribe_offer,
+            settings.limits.subscriptions,
         )
+        self._limits = LimitWatch()
 
     @property
     def tracks(self) -> list[TrackInfo]:
@@ -100,6 +105,22 @@ class Peer:
                 return True
         return False
 
+    def look(self, now: float) -> None:
+        """Once a second: what the participant should be told about its media."""
+        for limit in self._limits.reached(self._exceeded(), now):
+            self._room.events[f"limit_{limit}"] += 1
+            log.warning("limit_reached", participant_id=self.participant_id, limit=limit.value)
+            self.observer.limit_reached(limit)
+
+    def _exceeded(self) -> dict[Limit, int]:
+        """How often each limit was exceeded, on the connections that there are."""
+        transports = [t for t in (self.publisher.transport, self.subscriber.transport) if t is not None]
+        return {
+            Limit.INCOMING: sum(transport.dropped_policed for transport in transports),
+            Limit.STREAMS: sum(transport.inbound.dropped_limit for transport in transports),
+            Limit.SUBSCRIPTIONS: self.subscriber.not_offered,
+        }
+
     def _publish_state(self, transport: Transport) -> None:
         if transport is self.publisher.transport and not self.closed:
             if transport.state in ("failed", "closed"):
@@ -122,7 +143,9 @@ class Room:
         local: Callable[[Transport], Local],
         new_track_id: Callable[[], str],
         touched: list[Encoding],
+        events: Counter[str],
     ) -> None:
+        """`events`: where what happens to participants is counted."""
         self.room_id = room_id
         self.peers: dict[str, Peer] = {}
         self._settings = settings
@@ -130,6 +153,7 @@ class Room:
         self._local = local
         self._new_track_id = new_track_id
         self._touched = touched
+        self.events = events
         self._sink: RecordingSink | None = None
 
     def add_peer(self, participant_id: str, observer: PeerObserver) -> Peer:
@@ -186,6 +210,11 @@ class Room:
             for track in peer.publisher.tracks.values():
                 if len(track.encodings()) > 1:
                     track.choose_layers()
+
+    def look(self, now: float) -> None:
+        """Once a second."""
+        for peer in self.peers.values():
+            peer.look(now)
 
     def close(self) -> None:
         for participant_id in list(self.peers):

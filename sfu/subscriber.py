@@ -1,7 +1,8 @@
 """A participant's subscribe connection: offers out, answers in, one section per subscribed track.
 
 One offer is out at a time; what changes meanwhile goes into the next. Sections of tracks that ended are used again for
-later tracks of the same medium.
+later tracks of the same medium. A track that finds no section, or no pair of payload types, is left out, counted, and
+offered once there is place.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +20,6 @@ from sfu.transport import Transport
 
 FIRST_PAYLOAD_TYPE = 96
 LAST_PAYLOAD_TYPE = 127
-
-MAX_SLOTS = 64
-"""Sections of one connection (that many m-lines our own parser takes). Overflow, as that of the 16 pairs of payload
-types: the track is not offered, counted."""
 
 
 class Slot(msgspec.Struct):
@@ -43,10 +40,13 @@ class Subscriber:
         new_transport: Callable[[Inbound], Transport],
         local: Callable[[Transport], Local],
         send_offer: Callable[[int, str, Sequence[SubscribedTrack]], None],
+        max_subscriptions: int,
     ) -> None:
+        """`max_subscriptions`: sections of the connection."""
         self._new_transport = new_transport
         self._local = local
         self._send_offer = send_offer
+        self._max_subscriptions = max_subscriptions
         self._slots: list[Slot] = []
         self._payload_types: dict[tuple[str, str], tuple[int, int]] = {}
         """(codec, fmtp) -> (payload type, RTX payload type): in a bundle a number means one thing for good."""
@@ -54,7 +54,10 @@ class Subscriber:
         self._outstanding: tuple[int, list[tuple[str, Track | None]]] | None = None
         self._dirty = False
         self._ready = False
+        self.left_out: list[Track] = []
+        """Tracks that found no place; as many as the others of the room publish."""
         self.not_offered = 0
+        """How often a track found no place."""
         self.transport: Transport | None = None
 
     def subscriptions(self) -> list[Subscription]:
@@ -66,25 +69,39 @@ class Subscriber:
         self._changed()
 
     def add(self, track: Track) -> None:
-        """Offer a track."""
-        numbers = self._numbers(track.codec)
-        free = next((s for s in self._slots if s.track is None and s.kind == track.kind.media), None)
-        if numbers is None or (free is None and len(self._slots) >= MAX_SLOTS):
+        """Offer a track, or leave it out for now."""
+        if self._place(track):
+            self._changed()
+        else:
             self.not_offered += 1
-            return
+            self.left_out.append(track)
+
+    def _place(self, track: Track) -> bool:
+        """Find a section for a track; False: there is none."""
+        free = next((s for s in self._slots if s.track is None and s.kind == track.kind.media), None)
+        if free is None and len(self._slots) >= self._max_subscriptions:
+            return False
+        numbers = self._numbers(track.codec)
+        if numbers is None:
+            return False
         codec, rtx_payload_type = msgspec.structs.replace(track.codec, payload_type=numbers[0]), numbers[1]
         if free is None:
             free = Slot(str(len(self._slots)), track.kind.media, codec, rtx_payload_type)
             self._slots.append(free)
         free.track, free.codec, free.rtx_payload_type = track, codec, rtx_payload_type
         free.accepted = False
-        self._changed()
+        return True
 
     def remove(self, track: Track) -> None:
+        if track in self.left_out:
+            self.left_out.remove(track)
+            return
         for slot in self._slots:
             if slot.track is track:
                 self._release(slot)
+                self.left_out = [waiting for waiting in self.left_out if not self._place(waiting)]
                 self._changed()
+                return
 
     def show(self, track_id: str, height: int) -> None:
         """The participant shows a track in so many lines, 0: not at all. Unknown tracks are none of its business."""

@@ -18,6 +18,7 @@ from sfu.ice import Address, IceLite
 from sfu.inbound import Inbound
 from sfu.network import Network
 from sfu.outbound import Outbound
+from sfu.policer import Policer
 from sfu.rtp import HEADER
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
 from sfu.udp import UdpSocket
@@ -43,16 +44,22 @@ class Transport:
         certificate: RTCCertificate,
         inbound: Inbound,
         on_state: Callable[["Transport"], None],
+        incoming_bps: int,
         now: float,
     ) -> None:
+        """`incoming_bps`: SRTP and SRTCP beyond it are dropped (sfu.policer)."""
         self.ice = IceLite(now)
         self.inbound = inbound
         self.outbound = Outbound()
         self.state = "new"
         self.fingerprints: list[tuple[str, str]] = []
         self.profile: Profile | None = None
-        self.dropped_short = 0
+        self.dropped_short = self.dropped_policed = 0
         self.rtcp_refused = 0
+        self.octets = 0
+        """SRTP and SRTCP taken from the peer."""
+        self._policer = Policer(incoming_bps, now)
+        self._octets_allowed = self._policer.allowed
         self._network = network
         self._on_state = on_state
         self._socket: UdpSocket | None = None
@@ -179,6 +186,16 @@ class Transport:
                 socket.forget(address)
         self._channel.close()
 
+    def counters(self) -> dict[str, int]:
+        """Datagrams that were not taken, by reason."""
+        return {
+            "rtcp_refused": self.rtcp_refused,
+            "dropped_short": self.dropped_short,
+            "dropped_policed": self.dropped_policed,
+            "dropped_unknown": self.inbound.dropped_unknown,
+            "dropped_limit": self.inbound.dropped_limit,
+        }
+
     async def finish(self) -> None:
         """Wait until the DTLS tasks of a closed transport have ended."""
         await self._dtls.stop()
@@ -189,9 +206,15 @@ class Transport:
 
     def receive(self, data: bytes, now: float) -> None:
         """An SRTP or SRTCP datagram from a validated address; hot."""
-        if len(data) < MIN_SRTP_BYTES:
+        size = len(data)
+        if size < MIN_SRTP_BYTES:
             self.dropped_short += 1
             return
+        octets = self.octets + size
+        if octets > self._octets_allowed:
+            self.dropped_policed += 1
+            return
+        self.octets = octets
         first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
         if 192 <= second <= 223:
             self._receive_rtcp(data, now)
@@ -228,6 +251,7 @@ class Transport:
         if self.ice.is_lost(now):
             self.fail()
             return
+        self._octets_allowed = self._policer.fill(self.octets, now)
         for packet in self.inbound.feedback(now):
             self.send_rtcp(packet)
         for subscription in self.outbound.all():

@@ -1,7 +1,7 @@
 """One WebSocket's outgoing side: a bounded queue, one writer task, one closing code.
 
 Guarantees: `send` never waits, so a broadcast costs the same whoever is slow; what waits for one connection is at most
-MAX_QUEUED_BYTES, beyond which it is closed with 1013 and its queue dropped; the first close wins; after `run` no task
+`max_queued_bytes`, beyond which it is closed with 1013 and its queue dropped; the first close wins; after `run` no task
 and no socket is left.
 """
 
@@ -16,8 +16,6 @@ from signaling.messages import Message, encode
 
 log = structlog.get_logger()
 
-MAX_QUEUED_BYTES = 1 << 20
-"""A page that is 1 MiB behind will not catch up: it reconnects and gets the state anew."""
 CLOSE_S = 2.0
 """Time for the last messages and for the peer's answer to our close frame."""
 
@@ -34,10 +32,17 @@ CLOSE_REPLACED = 4409
 
 
 class Connection:
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, counters: Counter[str]):
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        counters: Counter[str],
+        max_queued_bytes: int,
+    ) -> None:
         self.socket = socket
         self._transport = transport
         self._counters = counters
+        self._max_queued_bytes = max_queued_bytes
         self._queue: deque[str] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
@@ -56,7 +61,7 @@ class Connection:
         """Queue an encoded message. Sizes are counted in characters: our JSON is nearly all ASCII."""
         if self.closing:
             return
-        if self._queued_bytes + len(text) > MAX_QUEUED_BYTES:
+        if self._queued_bytes + len(text) > self._max_queued_bytes:
             self._counters["websocket_closed_slow"] += 1
             self._queue.clear()
             self._queued_bytes = 0

@@ -97,7 +97,7 @@ class Conversation:
         return None
 
     def _not_negotiated(self, error: NegotiationError) -> Error:
-        self._counters["negotiations_refused"] += 1
+        self._counters[f"negotiation_{error.id}"] += 1
         return Error(id=error.id, detail=error.detail)
 
     def _refuse(self, id: str) -> Error:

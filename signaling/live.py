@@ -21,9 +21,6 @@ from storage.models import Session
 
 log = structlog.get_logger()
 
-MAX_ROOMS = 1_000
-"""Far beyond what one core forwards; a stranger who joins sessions in a loop gets `too_many_rooms`."""
-
 
 class LiveRooms:
     """Implements signaling.rooms.RoomOwner."""
@@ -55,7 +52,7 @@ class LiveRooms:
         """The live room of a session, made if there is none; raises Problem `too_many_rooms`."""
         if (room := self.live.get(session.id)) is not None:
             return room
-        if self._closed or len(self.live) >= MAX_ROOMS:
+        if self._closed or len(self.live) >= self._settings.max_rooms:
             raise Problem("too_many_rooms")
         room = self.live[session.id] = LiveRoom(
             session,

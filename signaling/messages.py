@@ -209,7 +209,8 @@ class RecordingStatus(Message, tag="recording_status"):
 
 
 class Error(Message, tag="error"):
-    """`id` is stable and listed in docs/protocol.md. `fatal`: the server closes the connection."""
+    """A message was refused, or a limit was reached. `id` is stable and listed in docs/protocol.md. `fatal`: the server
+    closes the connection."""
 
     id: str
     detail: str

@@ -10,11 +10,12 @@ from typing import Literal, Protocol, cast
 import msgspec
 import structlog
 
-from sfu.interfaces import SubscribedTrack, TrackInfo, TransportName
+from sfu.interfaces import Limit, SubscribedTrack, TrackInfo, TransportName
 from signaling.connection import Connection
 from signaling.media import MediaPeer
 from signaling.messages import (
     CaptureView,
+    Error,
     Message,
     ParticipantView,
     TrackPublished,
@@ -22,6 +23,7 @@ from signaling.messages import (
     TrackView,
     WebrtcOffer,
 )
+from signaling.problems import WEBSOCKET_ERRORS
 from storage.models import Participant
 
 log = structlog.get_logger()
@@ -143,6 +145,10 @@ class PeerMessages:
     def connection_state(self, transport: TransportName, state: str) -> None:
         if self._active:
             log.info("transport_state", participant_id=self._participant.id, transport=transport.value, state=state)
+
+    def limit_reached(self, limit: Limit) -> None:
+        if self._active:
+            self._participant.send(Error(id=limit.value, detail=WEBSOCKET_ERRORS[limit]))
 
 
 def track_view(track: TrackInfo) -> TrackView:

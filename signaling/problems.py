@@ -60,13 +60,16 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 WEBSOCKET_ERRORS: dict[str, str] = {
     "bad_message": "The message cannot be understood",
     "rate_limited": "Too many messages: this one was dropped",
+    "sends_too_much": "More media comes from the participant than is taken: some of it is dropped",
     "session_full": "The session is full",
+    "too_many_streams": "More RTP streams come on one connection than are taken: the further ones are dropped",
+    "too_many_subscriptions": "There are more tracks than one participant is sent: the further ones are left out",
     "unauthorized": "The token is wrong, or no hello came in time",
     "unknown_session": "There is no such session",
     "unknown_track": "The track is not one of the sender's",
     "unsupported": "The server does not take this kind of offer or answer",
 }
-"""Ids of `error` messages beside those of the media plane's negotiation."""
+"""Ids of `error` messages beside those of the media plane's negotiation; `sfu.interfaces.Limit` is among them."""
 
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 416: "range_not_satisfiable"}
 

@@ -31,3 +31,9 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     capture_video_bps: int = 8_000_000
     """Bitrate of the local copy's video."""
     capture_audio_bps: int = 256_000
+    max_rooms: int = 1_000
+    """Live on one node at once, far beyond what one core forwards; a stranger who joins sessions in a loop gets
+    `too_many_rooms`."""
+    queue_bytes: int = 1 << 20
+    """What waits to be sent to one page. One that is further behind will not catch up: it is closed with 1013,
+    reconnects and gets the state anew."""

@@ -52,7 +52,8 @@ class WebSocketApi:
             raise Problem("bad_request", "a WebSocket upgrade is expected")
         await socket.prepare(request)
         log.debug("websocket_opened", client=self._studio.origins.client(request))
-        connection = Connection(socket, request.transport, self._studio.counters)
+        queue_bytes = self._studio.settings.session.queue_bytes
+        connection = Connection(socket, request.transport, self._studio.counters, queue_bytes)
         participant_id = request.query.get("participant_id", "")
         visit = Visit(self._studio, connection, request.match_info["session_id"], participant_id)
         await connection.run(visit.run)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from sfu.engine import Sfu
-from sfu.interfaces import SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import Limit, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
 from sfu.settings import MediaSettings
 from tests.support import sdp
 from tests.support.encoded import OPUS_SAMPLES, opus_packets, vp8_frames, vp8_payloads
@@ -36,6 +36,9 @@ class Observer:
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
+
+    def limit_reached(self, limit: Limit) -> None:
+        raise AssertionError(limit)
 
 
 class Ear:

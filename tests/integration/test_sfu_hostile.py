@@ -18,10 +18,9 @@ from structlog.testing import capture_logs
 
 import sfu.dtls
 from sfu.engine import Sfu
-from sfu.inbound import MAX_STREAMS
 from sfu.interfaces import TrackKind, TrackRequest, TransportName
 from sfu.room import Room
-from sfu.settings import MediaSettings
+from sfu.settings import MediaLimits, MediaSettings
 from sfu.subscription import MAX_RETRANSMISSIONS
 from tests.support import sdp, srtp
 from tests.support.raw_peer import RtpSender
@@ -37,7 +36,9 @@ MALLORY_BURST = 40
 
 @pytest.fixture
 async def sfu_() -> AsyncIterator[Sfu]:
-    running = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",)))
+    # Not policed: everything hostile is to reach what reads it (tests/integration/test_sfu_limits.py has the rest).
+    limits = MediaLimits(incoming_bps=1_000_000_000)
+    running = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",), limits=limits))
     await running.start()
     yield running
     await running.close()
@@ -419,8 +420,8 @@ async def test_a_flood_of_ssrcs_is_capped_and_known_streams_go_on(call: Call) ->
     await call.from_alice(*(media(call, 50_000 + n, 96, b"x", mid=b"1") for n in range(300)))
     transport = call.alice.peer.publisher.transport
     assert transport is not None
-    assert len(transport.inbound.streams) == MAX_STREAMS
-    assert call.counted("dropped_limit") == 300 - (MAX_STREAMS - 1)
+    assert len(transport.inbound.streams) == MediaLimits().streams
+    assert call.counted("dropped_limit") == 300 - (MediaLimits().streams - 1)
 
 
 async def test_the_ssrc_and_mid_of_another_participant_mean_nothing_on_ones_own_transport(call: Call) -> None:

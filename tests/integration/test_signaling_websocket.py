@@ -9,8 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sfu.interfaces import TransportName
+from sfu.interfaces import Limit, TransportName
 from signaling import connection
+from signaling.problems import WEBSOCKET_ERRORS
 from signaling.settings import SessionSettings
 from tests.support.control import Control, Json, Page, start_control
 from tests.support.fake_sfu import BAD_SDP
@@ -195,6 +196,27 @@ async def test_a_client_that_reads_nothing_is_closed_and_holds_up_nobody(control
     assert updated["participant"]["connected"] is False
     assert await slow.close_code() == connection.CLOSE_TRY_LATER
     await other.socket.close()
+
+
+async def test_how_far_a_client_may_be_behind_is_the_operators_choice(tmp_path: Path) -> None:
+    async with start_control(tmp_path, session=SessionSettings(queue_bytes=1 << 16)) as control:
+        session = await control.create()
+        slow, joined = await control.arrive(session)
+        behind = control.studio.rooms.live[session["session_id"]].participants[joined["participant_id"]].connection
+        assert behind is not None
+        for _ in range(2):
+            behind.send_text("x" * 40_000)
+        assert behind.close_code == connection.CLOSE_TRY_LATER
+        assert await slow.close_code() == connection.CLOSE_TRY_LATER
+
+
+async def test_a_node_has_places_for_so_many_rooms(tmp_path: Path) -> None:
+    async with start_control(tmp_path, session=SessionSettings(max_rooms=1)) as control:
+        page, _ = await control.arrive(await control.create())
+        path = f"/api/v1/sessions/{(await control.create())['session_id']}/join"
+        assert (await control.call("POST", path, {"display_name": "x"})).problem() == "too_many_rooms"
+        assert control.studio.counters["problem_too_many_rooms"] == 1
+        await page.socket.close()
 
 
 async def test_a_socket_that_is_stuck_is_aborted(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +407,20 @@ async def test_offers_and_answers_go_to_the_peer_and_its_refusals_come_back(cont
     ):
         await page.send(**message)
         assert (await page.expect("error"))["id"] == "unsupported"
+
+
+async def test_a_limit_of_the_media_plane_is_told_to_the_one_who_reached_it(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    witness, _ = await control.arrive(session, "Witness")
+    for limit in Limit:
+        control.peer(session, joined).observer.limit_reached(limit)
+        error = await page.expect("error")
+        assert (error["id"], error["detail"], error["fatal"]) == (limit.value, WEBSOCKET_ERRORS[limit], False)
+    await witness.send(type="clock", page_ms=1)
+    await witness.expect("clock")
+    assert not [message for message in witness.seen if message["type"] == "error"]
+    await page.socket.close()
 
 
 async def page_offer(page: Page) -> Json:

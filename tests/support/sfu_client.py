@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from sfu.interfaces import StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import Limit, StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
 from sfu.room import Room
 from tests.support import sdp
 from tests.support.raw_peer import RtpSender
@@ -24,6 +24,7 @@ class SfuClient:
         self.subscribing.on_activity = self.publishing.on_activity = self.changed.set
         self.offers: list[tuple[int, str, Sequence[SubscribedTrack]]] = []
         self.states: list[tuple[TransportName, str]] = []
+        self.limits: list[Limit] = []
         self.got: list[tuple[int, int, int, bytes]] = []
         self.published: list[TrackInfo] = []
         self.ended: list[TrackInfo] = []
@@ -48,6 +49,10 @@ class SfuClient:
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
+        self.changed.set()
+
+    def limit_reached(self, limit: Limit) -> None:
+        self.limits.append(limit)
         self.changed.set()
 
     # --- what a test does

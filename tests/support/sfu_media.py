@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sfu.encoding import Encoding
+from sfu.history import History
 from sfu.ice import Address
-from sfu.inbound import Inbound, Source
+from sfu.inbound import DEFAULT_LIMITS, Inbound, Source
 from sfu.interfaces import StreamInfo
 from sfu.negotiation import MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtp import LayoutCache
@@ -106,7 +107,9 @@ def encoding(
 ) -> Encoding:
     layouts = LayoutCache(TRANSPORT_SEQUENCE_ID, ORIENTATION_ID)
     info = stream_info(codec, ssrc, rid)
-    return Encoding(info, first_index, receive_keys(), layouts, ArrivalLog(), [] if touched is None else touched)
+    history = History(DEFAULT_LIMITS.history_s, DEFAULT_LIMITS.history_packets)
+    listed = [] if touched is None else touched
+    return Encoding(info, first_index, receive_keys(), layouts, ArrivalLog(), listed, history)
 
 
 def section(mid: str, kind: str, *, ssrcs: tuple[int, ...] = (), repair_of: dict[int, int] | None = None) -> Section:

@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.codecs.vp8_descriptor import NOTHING
-from sfu.history import FIRST_SLOTS, KEEP_S, MAX_SLOTS, History, Packet
+from sfu.history import FIRST_SLOTS, History, Packet
+
+KEEP_S = 1.5
+MAX_SLOTS = 8192
 
 
 def packet(number: int, arrival: float) -> Packet:
@@ -12,7 +15,7 @@ def packet(number: int, arrival: float) -> Packet:
 
 
 def filled(count: int, packets_per_s: float) -> History:
-    history = History()
+    history = History(KEEP_S, MAX_SLOTS)
     for number in range(count):
         history.put(packet(number, number / packets_per_s))
     return history
@@ -63,7 +66,7 @@ def test_a_jump_of_numbers_does_not_lose_what_is_still_wanted() -> None:
 
 @given(st.lists(st.tuples(st.integers(-30, 300), st.floats(0, 0.02)), min_size=1, max_size=150))
 def test_below_the_cap_nothing_is_lost_before_its_time(steps: list[tuple[int, float]]) -> None:
-    history = History()
+    history = History(KEEP_S, MAX_SLOTS)
     kept: dict[int, float] = {}
     number, now = 1000, 0.0
     for step, wait in steps:
@@ -77,3 +80,10 @@ def test_below_the_cap_nothing_is_lost_before_its_time(steps: list[tuple[int, fl
         for kept_number, arrival in kept.items():
             if now - arrival < KEEP_S:
                 assert history.get(kept_number) is not None
+
+
+def test_a_cap_between_two_powers_of_two_is_never_exceeded() -> None:
+    history = History(KEEP_S, 1000)
+    for number in range(5000):
+        history.put(packet(number, number / 100_000))
+    assert len(history) == 512

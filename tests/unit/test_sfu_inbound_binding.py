@@ -3,7 +3,7 @@
 import pytest
 
 from sfu.encoding import Encoding
-from sfu.inbound import MAX_STREAMS, Inbound, Source
+from sfu.inbound import DEFAULT_LIMITS, MAX_ENDED, Inbound, Source
 from sfu.negotiation import MID, ORIENTATION, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import KeyFrameRequest, Nack, Packet, ReceiverReports, SenderReport, parse
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
@@ -131,10 +131,10 @@ def test_rtx_before_any_media_is_dropped() -> None:
 
 def test_a_flood_of_ssrcs_stops_at_the_cap_and_known_ones_go_on() -> None:
     inbound, _ = camera()
-    for ssrc in range(100, 100 + 10 * MAX_STREAMS):
+    for ssrc in range(100, 100 + 10 * DEFAULT_LIMITS.streams):
         deliver(inbound, Publisher(ssrc, 96).seal(5, b"media", extensions=MID_1), 1.0)
-    assert len(inbound.streams) == MAX_STREAMS
-    assert inbound.dropped_limit == 9 * MAX_STREAMS
+    assert len(inbound.streams) == DEFAULT_LIMITS.streams
+    assert inbound.dropped_limit == 9 * DEFAULT_LIMITS.streams
     deliver(inbound, Publisher(100, 96).seal(6, b"media", extensions=MID_1), 1.0)
     assert inbound.streams[100].highest == 6
 
@@ -216,11 +216,11 @@ def test_an_ssrc_that_comes_back_after_its_section_was_removed_is_found_at_any_r
 def test_what_is_remembered_of_removed_streams_is_capped() -> None:
     inbound, _ = camera()
     for round_ in range(20):
-        for ssrc in range(MAX_STREAMS):
+        for ssrc in range(DEFAULT_LIMITS.streams):
             deliver(inbound, Publisher(1000 * round_ + ssrc, 96).seal(5, b"media", extensions=MID_1), 1.0)
         inbound.remove("1")
         inbound.add("t_2", section("1", "video"), Chosen(VP8, RTX_PAYLOAD_TYPE))
-    assert len(inbound._ended) <= 4 * MAX_STREAMS
+    assert len(inbound._ended) <= MAX_ENDED
 
 
 # --- RTCP

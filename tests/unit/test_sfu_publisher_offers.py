@@ -8,9 +8,9 @@ from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.publisher import MAX_TRACKS, Publisher
+from sfu.publisher import Publisher
 from sfu.sdp import parse
-from sfu.settings import VIDEO_CODECS
+from sfu.settings import MediaSettings
 from sfu.track import Track
 from tests.support import sdp
 from tests.support.sfu_media import MID_ID, deliver, one_byte_extensions
@@ -41,8 +41,7 @@ class Published:
         self.ids = iter(f"t_{n}" for n in range(100))
         self.publisher = Publisher(
             "p_a",
-            VIDEO_CODECS,
-            2_500_000,
+            MediaSettings(),
             self._transport,  # type: ignore[arg-type]
             lambda _transport: Local("ourufrag", "p" * 24, "AB", [("192.0.2.1", 8189)]),
             lambda: next(self.ids),
@@ -184,7 +183,7 @@ def test_an_offer_that_cannot_be_used_changes_nothing(text: str, requests: list[
 
 def test_more_tracks_than_the_limit_are_refused() -> None:
     published = Published()
-    lines = [sdp.Outgoing(str(n), "audio", "opus", n + 1) for n in range(MAX_TRACKS + 1)]
+    lines = [sdp.Outgoing(str(n), "audio", "opus", n + 1) for n in range(MediaSettings().limits.tracks + 1)]
     requests = [TrackRequest(line.mid, TrackKind.MICROPHONE) for line in lines]
     assert published.refused(offer(*lines), requests) == "too_many_tracks"
-    assert len(published.offer(offer(*lines), requests[:-1])[1]) == MAX_TRACKS
+    assert len(published.offer(offer(*lines), requests[:-1])[1]) == MediaSettings().limits.tracks

@@ -7,11 +7,12 @@ from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, SubscribedTrack, TrackKind
 from sfu.outbound import Outbound
 from sfu.sdp import Codec, Description, parse
-from sfu.subscriber import FIRST_PAYLOAD_TYPE, MAX_SLOTS, Subscriber
+from sfu.subscriber import FIRST_PAYLOAD_TYPE, Subscriber
 from sfu.track import Track
 from tests.support import sdp
 from tests.support.sfu_media import H264, OPUS, VP8, Viewer, encoding, vp8
 
+MAX_SUBSCRIPTIONS = 5
 CREDENTIALS = sdp.Credentials("ufrag", "p" * 24, "AA:BB")
 
 
@@ -29,13 +30,14 @@ class FakeTransport(Viewer):
 
 
 class Offered:
-    def __init__(self) -> None:
+    def __init__(self, max_subscriptions: int = 64) -> None:
         self.offers: list[tuple[int, str, list[SubscribedTrack]]] = []
         self.transport = FakeTransport()
         self.subscriber = Subscriber(
             self._transport,  # type: ignore[arg-type]
             lambda _transport: Local("ourufrag", "p" * 24, "AB", [("192.0.2.1", 8189)]),
             lambda id, text, tracks: self.offers.append((id, text, list(tracks))),
+            max_subscriptions,
         )
 
     def _transport(self, _inbound: Inbound) -> FakeTransport:
@@ -159,12 +161,39 @@ def test_a_section_is_not_used_for_another_medium() -> None:
 
 
 def test_sections_are_capped_and_what_finds_none_is_counted() -> None:
-    offered = Offered()
-    for number in range(MAX_SLOTS + 3):
+    offered = Offered(MAX_SUBSCRIPTIONS)
+    for number in range(MAX_SUBSCRIPTIONS + 3):
         offered.subscriber.add(track(f"t_{number}"))
     assert offered.subscriber.not_offered == 3
     offered.subscriber.ready()
-    assert len(offered.description.sections) == MAX_SLOTS
+    assert len(offered.description.sections) == MAX_SUBSCRIPTIONS
+
+
+def test_what_was_left_out_is_offered_once_there_is_place() -> None:
+    offered = Offered(MAX_SUBSCRIPTIONS)
+    tracks = [track(f"t_{number}") for number in range(MAX_SUBSCRIPTIONS + 2)]
+    for one in tracks:
+        offered.subscriber.add(one)
+    offered.subscriber.ready()
+    offered.answer()
+    offered.subscriber.remove(tracks[-2])
+    assert len(offered.offers) == 1, "it had no place, so nothing changes for the viewer"
+    offered.subscriber.remove(tracks[0])
+    assert [t.track_id for t in offered.offers[-1][2]] == ["t_6", "t_1", "t_2", "t_3", "t_4"]
+    assert offered.subscriber.left_out == []
+    assert offered.subscriber.not_offered == 2, "that stays counted"
+
+
+def test_a_track_that_fits_no_free_section_goes_on_waiting() -> None:
+    offered = Offered(1)
+    first, second = track("t_v"), microphone("t_m")
+    offered.subscriber.add(first)
+    offered.subscriber.add(second)
+    offered.subscriber.ready()
+    offered.answer()
+    offered.subscriber.remove(first)
+    assert [t.track_id for t in offered.subscriber.left_out] == ["t_m"]
+    assert offered.shape() == [("0", "video", "inactive")]
 
 
 def test_a_payload_type_means_one_codec_for_the_whole_connection() -> None:

@@ -12,7 +12,7 @@ import { Room } from './room.js';
 import { Controls } from './ui/controls.js';
 import { byId, setText } from './ui/dom.js';
 import { announce, toast } from './ui/notices.js';
-import { explain } from './ui/problems.js';
+import { explain, explainInCall } from './ui/problems.js';
 import { Tiles } from './ui/tiles.js';
 
 /** @typedef {import('./messages.js').Identity} Identity */
@@ -100,7 +100,9 @@ export class Call {
     );
     room.on('error', ({ id, detail, negotiation }) => {
       console.warn('refused by the studio', id, detail);
-      if (negotiation) toast(`The studio cannot take this browser’s sound or picture (${id}). Choose other devices, or use a current Chrome, Edge or Firefox.`, { kind: 'error' });
+      const words = explainInCall(id);
+      if (words) toast(words, { kind: 'error' });
+      else if (negotiation) toast(`The studio cannot take this browser’s sound or picture (${id}). Choose other devices, or use a current Chrome, Edge or Firefox.`, { kind: 'error' });
     });
     this.capture.on('running', () => this.#sendStatus());
     this.capture.on('problem', (problem) => toast(problem, { kind: 'error' }));

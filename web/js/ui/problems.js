@@ -16,6 +16,25 @@ const WORDS = {
   forbidden: 'Only a host may do this. Open the session with the host link.',
 };
 
+/**
+ * What the studio says over the WebSocket while a call goes on.
+ * @type {Record<string, string>}
+ */
+const IN_CALL = {
+  sends_too_much: 'More sound and picture comes from you than this studio takes, so some of it is dropped. Choose a smaller picture under Devices.',
+  too_many_streams: 'Your browser sends more streams than this studio takes. Some of what you send is not seen; join again, and tell whoever runs the studio if it stays.',
+  too_many_subscriptions: 'There are more people and pictures here than this studio sends to one page: you do not see or hear all of them.',
+  too_many_tracks: 'You send as many sounds and pictures as this studio takes from one person. End one of them first.',
+};
+
+/**
+ * Words for the id of an `error` message, or undefined: nothing that a person should know.
+ * @param {string} id
+ */
+export function explainInCall(id) {
+  return IN_CALL[id];
+}
+
 /** @param {unknown} error */
 export function explain(error) {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
