@@ -1,15 +1,19 @@
-"""A UDP proxy between browsers and the media port that loses packets on the way in, by seed.
+"""A UDP proxy between browsers and the media port that loses packets on the way in, by seed, and whose way out to each
+browser can be made thin.
 
 Guarantees: which datagrams are dropped depends on the seed, the order in which clients first spoke, and the number of
 the media datagram of that client; on nothing else. Media is what RFC 7983 gives to SRTP and SRTCP (first byte
-128..191); STUN and DTLS always pass, and so does everything on the way out. Nothing is delayed or put in another
-order on purpose. Runs in a thread of its own, so that a busy test does not add loss of its own.
+128..191); STUN and DTLS always pass. On the way out nothing is lost, delayed or put in another order, unless `out` says
+how thin the line is. Runs in a thread of its own, so that a busy test does not add loss of its own.
 """
 
+import heapq
+import math
 import random
 import selectors
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 
 SOCKET_BUFFER_BYTES = 4 << 20
@@ -31,8 +35,21 @@ class Counters:
     media_in: int = 0
     """SRTP and SRTCP seen from clients, the dropped ones included."""
     dropped_in: int = 0
+    dropped_out: int = 0
+    """By the full queue in front of a thin line."""
     refused: int = 0
     """No upstream yet, too many clients, or a socket that would not take it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What lies between the server and one client; every client has its own."""
+
+    rate_bps: float = math.inf
+    queue_s: float = 0.5
+    """What would wait longer in front of it is dropped."""
+    headers_bytes: int = 28
+    """IPv4 and UDP, which the line carries too."""
 
 
 class LossPlan:
@@ -56,6 +73,9 @@ class _Client:
     address: Address
     upstream: socket.socket
     plan: LossPlan
+    number: int
+    free_s: float = 0.0
+    """When the line to it will have sent what waits."""
     counters: Counters = field(default_factory=Counters)
 
 
@@ -66,6 +86,13 @@ class ImpairmentProxy:
         self.upstream: Address | None = None
         self.counters = Counters()
         """Sum over all clients; read it after the traffic."""
+        self.out = Line()
+        """May be set any time; what waits already leaves as it would have."""
+        self.first_thin = 0
+        """Number of the first client, in the order in which they first spoke, for whom `out` holds."""
+        self._waiting: list[tuple[float, int, bytes, Address]] = []
+        """Due, order of arrival, datagram, where to. At most `queue_s` of each client's line."""
+        self._arrivals = 0
         self._loss, self._seed, self._host = loss, seed, host
         self._front = self._socket()
         self._front.bind((host, 0))
@@ -90,15 +117,22 @@ class ImpairmentProxy:
             end.close()
         self._selector.close()
 
+    @property
+    def clients(self) -> int:
+        """So many have spoken."""
+        return len(self._clients)
+
     def _run(self) -> None:
         while True:
-            for key, _ in self._selector.select():
+            timeout_s = max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None
+            for key, _ in self._selector.select(timeout_s):
                 if key.fileobj is self._wake_in:
                     return
                 if key.data is None:
                     self._read_front()
                 else:
                     self._read_upstream(key.data)
+            self._send_due()
 
     def _read_front(self) -> None:
         for _ in range(DRAIN):
@@ -124,7 +158,27 @@ class ImpairmentProxy:
                 return
             except ConnectionRefusedError:  # an ICMP answer: the server is gone for now
                 continue
-            self.counters.passed_out += self._forward(self._front, datagram, client.address)
+            thin = client.number >= self.first_thin and not math.isinf(self.out.rate_bps)
+            if not thin and client.free_s < time.monotonic():
+                self.counters.passed_out += self._forward(self._front, datagram, client.address)
+            else:
+                self._wait(client, datagram, self.out if thin else Line())
+
+    def _wait(self, client: _Client, datagram: bytes, line: Line) -> None:
+        now = time.monotonic()
+        begins = max(now, client.free_s)
+        if begins - now > line.queue_s:
+            self.counters.dropped_out += 1
+            return
+        client.free_s = begins + 8 * (len(datagram) + line.headers_bytes) / line.rate_bps
+        self._arrivals += 1
+        heapq.heappush(self._waiting, (client.free_s, self._arrivals, datagram, client.address))
+
+    def _send_due(self) -> None:
+        now = time.monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, _, datagram, address = heapq.heappop(self._waiting)
+            self.counters.passed_out += self._forward(self._front, datagram, address)
 
     def _forward(self, via: socket.socket, datagram: bytes, address: Address | None) -> bool:
         try:
@@ -143,7 +197,8 @@ class ImpairmentProxy:
         upstream = self._socket()
         upstream.bind((self._host, 0))
         upstream.connect(self.upstream)
-        client = _Client(address, upstream, LossPlan(self._seed, len(self._clients), self._loss))
+        number = len(self._clients)
+        client = _Client(address, upstream, LossPlan(self._seed, number, self._loss), number)
         self._clients[address] = client
         self._selector.register(upstream, selectors.EVENT_READ, client)
         return client

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.proxy import ImpairmentProxy, LossPlan, is_media
+from tests.support.proxy import ImpairmentProxy, Line, LossPlan, is_media
 
 SRTP = bytes([0x90]) + bytes(40)
 STUN = bytes([0x00, 0x01]) + bytes(18)
@@ -86,6 +86,45 @@ def test_both_directions_pass_and_media_in_is_lost_by_plan(server: socket.socket
     assert proxy.counters.dropped_in == len(expected_drops)
     assert proxy.counters.passed_in == 200 - len(expected_drops) + 1
     assert proxy.counters.passed_out == len(arrived)
+
+
+def test_a_thin_line_passes_what_its_rate_allows_in_order_and_drops_what_would_wait_too_long(
+    server: socket.socket, client: socket.socket
+) -> None:
+    """1,000 bytes each: 10 ms at 800 kbit/s; of 40 at once those that would wait for more than 100 ms are dropped."""
+    with ImpairmentProxy(loss=0, seed=1) as proxy:
+        proxy.upstream = server.getsockname()
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        _, address = server.recvfrom(2048)
+        proxy.out = Line(rate_bps=800_000, queue_s=0.1)
+        began_s = time.monotonic()
+        for number in range(40):
+            server.sendto(b"\x90" + number.to_bytes(2, "big") + bytes(969), address)
+        arrived = [int.from_bytes(client.recv(2048)[1:3], "big") for _ in range(11)]
+        took_s = time.monotonic() - began_s
+        assert proxy.counters.dropped_out + 11 <= 40
+        proxy.out = Line()
+        server.sendto(b"\x90\xff\xff", address)
+        last = b""
+        while last != b"\x90\xff\xff":
+            last = client.recv(2048)
+    assert arrived == sorted(arrived)
+    assert arrived[:10] == list(range(10))
+    assert took_s >= 0.1
+    assert proxy.counters.dropped_out > 0
+
+
+def test_a_thin_line_is_only_that_of_the_clients_meant(server: socket.socket, client: socket.socket) -> None:
+    with ImpairmentProxy(loss=0, seed=1) as proxy:
+        proxy.upstream = server.getsockname()
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        _, address = server.recvfrom(2048)
+        proxy.first_thin = proxy.clients
+        proxy.out = Line(rate_bps=1.0)
+        for _ in range(20):
+            server.sendto(b"\x90" + bytes(999), address)
+            assert len(client.recv(2048)) == 1000
+    assert proxy.counters.dropped_out == 0
 
 
 def test_each_client_has_an_upstream_address_of_its_own(server: socket.socket, client: socket.socket) -> None:
