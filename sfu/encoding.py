@@ -31,12 +31,16 @@ JUMP = 3000
 VIEWER_ORIENTATION_ID = 1
 """Id of the video orientation extension in every subscribe offer."""
 
+NO_LEVEL = 255
+"""Weaker than any level of RFC 6464."""
+
 
 class Encoding(SrtpStream):
     """One received RTP stream of a track, and who takes it."""
 
     __slots__ = (
         "_key_frame",
+        "_level",
         "_pending",
         "_tap",
         "_touched",
@@ -83,6 +87,7 @@ class Encoding(SrtpStream):
         self.clock_rate_hz = info.clock_rate_hz
         self.is_vp8 = info.codec == "vp8"
         self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
+        self._level = NO_LEVEL
         self.first_index = first_index
         self.history = history
         self.missing = Missing()
@@ -130,9 +135,9 @@ class Encoding(SrtpStream):
         self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
 
     def accept(
-        self, index: int, marker: int, timestamp: int, payload: bytes, padded: int, orientation: int, now: float
+        self, index: int, marker: int, timestamp: int, payload: bytes, padded: int, octet: int, now: float
     ) -> None:
-        """Take an authentic packet once: statistics, gaps, tap, history, forwarding; hot."""
+        """Take an authentic packet once: statistics, gaps, tap, history, forwarding; hot. `octet`: as from `open`."""
         self.seen[index % WINDOW] = index
         top = self.highest
         ahead = index - top
@@ -168,8 +173,11 @@ class Encoding(SrtpStream):
             if tap.failed:
                 self._tap_failed()
         extension = b""
-        if orientation >= 0:
-            extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, orientation, 0, 0))
+        if octet >= 0:
+            if self._key_frame is not None:
+                extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, octet, 0, 0))
+            elif octet & 0x7F < self._level:
+                self._level = octet & 0x7F
         descriptor = describe(payload) if self.is_vp8 else NOTHING
         packet = Packet(index, marker | padded, timestamp, payload, extension, descriptor, now)
         self.history.put(packet)
@@ -185,6 +193,12 @@ class Encoding(SrtpStream):
         if not self._pending:
             self._touched.append(self)
         self._pending.append(packet)
+
+    def take_level(self) -> int | None:
+        """Level of the loudest packet of sound since the last call, in -dBov (0: full scale, 127: silence; RFC 6464);
+        None: no packet said one. The voice activity bit is not used: some senders always set it, some never do."""
+        level, self._level = self._level, NO_LEVEL
+        return level if level != NO_LEVEL else None
 
     def flush(self) -> None:
         """End of a wakeup: forward what came in it; hot."""
@@ -276,7 +290,7 @@ class Encoding(SrtpStream):
         if subscription in self.waiting:
             self.waiting.remove(subscription)
         subscription.stopped(self)
-        self.retarget()
+        self.targets = [target for target in self.targets if target[0] is not subscription]
 
     def capture_s(self, timestamp: int) -> float | None:
         """When what has this RTP timestamp was captured, on the sender's own clock; None before its first report."""

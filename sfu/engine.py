@@ -19,11 +19,12 @@ from sfu.room import Room
 from sfu.settings import MediaSettings
 from sfu.stats import room_stats
 from sfu.transport import Transport
+from sfu.voice import STEP_S
 
 log = structlog.get_logger()
 
-TICK_S = 0.05
-"""Interval of arrival feedback and NACKs; libwebrtc's feedback interval is 50-250 ms."""
+TICK_S = STEP_S
+"""Interval of arrival feedback and NACKs (libwebrtc's feedback interval is 50-250 ms), and of listening to levels."""
 
 LAYER_TICKS = 5
 """Layers are chosen four times a second."""
@@ -119,6 +120,8 @@ class Sfu:
         self._ticks += 1
         now = monotonic()
         phase = self._ticks % REPORT_TICKS
+        for room in self.rooms.values():
+            room.listen(now)
         if self._ticks % LAYER_TICKS == 0:
             for room in self.rooms.values():
                 room.choose_layers()

@@ -11,7 +11,16 @@ import msgspec
 from sfu.encoding import Encoding
 from sfu.history import History
 from sfu.interfaces import StreamInfo
-from sfu.negotiation import MID, OPUS_PARAMETERS, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
+from sfu.negotiation import (
+    AUDIO_LEVEL,
+    MID,
+    OPUS_PARAMETERS,
+    ORIENTATION,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_SEQUENCE,
+    Chosen,
+)
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
 from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
@@ -60,7 +69,7 @@ class Inbound:
         self._ended: dict[int, int] = {}
         """SSRC -> highest packet index of streams that were removed."""
         self._extensions: dict[str, int] = {}
-        self._layouts = LayoutCache(0, 0)
+        self._audio_layouts = self._video_layouts = LayoutCache(0, 0)
         self._clock = SenderClock()
         self._touched = touched
         self._on_encoding = on_encoding
@@ -72,7 +81,9 @@ class Inbound:
         known = self._extensions | extensions
         if known != self._extensions:
             self._extensions = known
-            self._layouts = LayoutCache(known.get(TRANSPORT_SEQUENCE, 0), known.get(ORIENTATION, 0))
+            sequence_id = known.get(TRANSPORT_SEQUENCE, 0)
+            self._audio_layouts = LayoutCache(sequence_id, known.get(AUDIO_LEVEL, 0))
+            self._video_layouts = LayoutCache(sequence_id, known.get(ORIENTATION, 0))
 
     def add(self, track_id: str, section: Section, chosen: Chosen) -> None:
         self.sources[section.mid] = Source(
@@ -174,12 +185,13 @@ class Inbound:
                 fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
             )
             history = History(self._limits.history_s, self._limits.history_packets)
-            return Encoding(info, index, keys, self._layouts, self.arrivals, self._touched, history)
+            layouts = self._audio_layouts if codec.name == "opus" else self._video_layouts
+            return Encoding(info, index, keys, layouts, self.arrivals, self._touched, history)
         if payload_type == chosen.rtx_payload_type and payload_type:
             media = source.repair_of.get(ssrc)
             for encoding in reversed(source.encodings):
                 if encoding.ssrc == media or (media is None and encoding.info.rid == repaired_rid):
-                    return RepairStream(ssrc, payload_type, index, keys, self._layouts, self.arrivals, encoding)
+                    return RepairStream(ssrc, payload_type, index, keys, self._video_layouts, self.arrivals, encoding)
         return None
 
     # --- RTCP

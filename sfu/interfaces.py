@@ -120,6 +120,9 @@ class PeerObserver(Protocol):
 
     def track_unpublished(self, track: TrackInfo) -> None: ...
 
+    def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
+        """Who leads the conversation, or led until everybody fell silent; who speaks, the leading one first."""
+
     def connection_state(self, transport: TransportName, state: str) -> None:
         """`state`: `connecting`, `connected`, `failed` or `closed`."""
 

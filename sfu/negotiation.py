@@ -16,11 +16,12 @@ RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ORIENTATION = "urn:3gpp:video-orientation"
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 
 _H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
 """First half of profile-level-id, best known to decoders first (constrained baseline, baseline, main, high)."""
 
-PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION)
+PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION, AUDIO_LEVEL)
 
 SIMULCAST_CODECS = ("vp8",)
 """Published in several encodings where the offer has them. Other codecs: the browser sends its first encoding alone."""

@@ -13,10 +13,11 @@ import structlog
 from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
-from sfu.interfaces import Limit, PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
+from sfu.interfaces import Limit, PeerObserver, RecordingSink, TrackInfo, TrackKind, TrackRequest, TransportName
 from sfu.limit_watch import LimitWatch
 from sfu.publisher import Publisher
 from sfu.settings import MediaSettings
+from sfu.sound import RoomSound
 from sfu.subscriber import Subscriber
 from sfu.track import Track
 from sfu.transport import Transport
@@ -85,6 +86,7 @@ class Peer:
     def start_subscriptions(self) -> None:
         """The observer can send: offer what there is, now and whenever it changes."""
         self.subscriber.ready()
+        self._tell_speakers()
 
     def subscribe_answer(self, offer_id: int, sdp: str) -> None:
         """Raises NegotiationError."""
@@ -92,6 +94,11 @@ class Peer:
 
     def resend_offer(self) -> None:
         self.subscriber.resend()
+        self._tell_speakers()
+
+    def _tell_speakers(self) -> None:
+        sound = self._room.sound
+        self.observer.active_speakers(sound.dominant, sound.speaking)
 
     def show(self, track_id: str, height: int) -> None:
         """The participant shows somebody's track in so many lines, 0: not at all."""
@@ -155,6 +162,12 @@ class Room:
         self._touched = touched
         self.events = events
         self._sink: RecordingSink | None = None
+        self.sound = RoomSound(settings.loudest)
+
+    @property
+    def dominant(self) -> str | None:
+        """Id of the participant who leads the conversation, or led until everybody fell silent."""
+        return self.sound.dominant
 
     def add_peer(self, participant_id: str, observer: PeerObserver) -> Peer:
         """A new peer of this participant; an old one is removed."""
@@ -203,6 +216,18 @@ class Room:
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
                 track.stop_taps(now)
+
+    def listen(self, now: float) -> None:
+        """Every `sfu.voice.STEP_S`: who speaks, and whose sound is forwarded."""
+        microphones = [
+            track
+            for peer in self.peers.values()
+            for track in peer.publisher.tracks.values()
+            if track.kind is TrackKind.MICROPHONE
+        ]
+        if self.sound.step(microphones, len(self.peers), now):
+            for peer in self.peers.values():
+                peer._tell_speakers()
 
     def choose_layers(self) -> None:
         """A few times a second: senders switch layers on and off."""

@@ -72,14 +72,14 @@ class Layout:
 
     `unpack(data, offset)` gives the element headers at even positions, to be compared with `headers`, and the values
     at odd ones. Padding and what ended the reading are compared as well: another packet may have an element there.
-    `transport_sequence` and `orientation` are positions in that tuple, or -1.
+    `transport_sequence` and `octet` are positions in that tuple, or -1.
     """
 
-    __slots__ = ("head", "headers", "orientation", "transport_sequence", "unpack")
+    __slots__ = ("head", "headers", "octet", "transport_sequence", "unpack")
 
-    def __init__(self, head: bytes, block: bytes, transport_sequence_id: int, orientation_id: int) -> None:
+    def __init__(self, head: bytes, block: bytes, transport_sequence_id: int, octet_id: int) -> None:
         self.head = head
-        self.transport_sequence = self.orientation = -1
+        self.transport_sequence = self.octet = -1
         code: list[str] = ["!"]
         headers: list[int | bytes] = []
         position, end = 0, len(block)
@@ -102,8 +102,8 @@ class Layout:
                 break
             if identifier == transport_sequence_id:
                 self.transport_sequence = value_at if size == 2 else -1
-            elif identifier == orientation_id:
-                self.orientation = value_at if size == 1 else -1
+            elif identifier == octet_id:
+                self.octet = value_at if size == 1 else -1
             code.append(f"B{size}s" if size > 2 else "BH" if size == 2 else "BB")
             position += 1 + size
         self.headers = tuple(headers)
@@ -113,17 +113,18 @@ class Layout:
 class LayoutCache:
     """Finds the Layout of a packet; hot: one comparison when the arrangement is that of the packet before."""
 
-    __slots__ = ("_known", "_last", "_orientation_id", "_transport_sequence_id")
+    __slots__ = ("_known", "_last", "_octet_id", "_transport_sequence_id")
 
-    def __init__(self, transport_sequence_id: int, orientation_id: int) -> None:
-        """Ids as negotiated, 0 where the extension is not."""
+    def __init__(self, transport_sequence_id: int, octet_id: int) -> None:
+        """Ids as negotiated, 0 where the extension is not. `octet_id`: of the extension of one byte that this medium is
+        read for, orientation (video) or level (audio)."""
         self._transport_sequence_id = transport_sequence_id
-        self._orientation_id = orientation_id
+        self._octet_id = octet_id
         self._known: list[Layout] = []
         self._last = Layout(b"", b"", 0, 0)
 
     def read(self, data: bytes, offset: int, size: int) -> tuple[int, int]:
-        """Transport-wide sequence number and video orientation (-1 where absent).
+        """Transport-wide sequence number and the byte of interest (-1 where absent).
 
         `offset` is that of the block's first element; the caller has checked that `size` bytes are there.
         """
@@ -132,10 +133,10 @@ class LayoutCache:
         if head == layout.head:
             values = layout.unpack(data, offset)
             if values[::2] == layout.headers:
-                sequence, orientation = layout.transport_sequence, layout.orientation
+                sequence, octet = layout.transport_sequence, layout.octet
                 return (
                     values[sequence] if sequence >= 0 else -1,
-                    values[orientation] if orientation >= 0 else -1,
+                    values[octet] if octet >= 0 else -1,
                 )
         return self._find(data, offset, size, head)
 
@@ -143,16 +144,16 @@ class LayoutCache:
         if head[:2] != b"\xbe\xde":
             found = read_extensions(data[offset : offset + size], int.from_bytes(head[:2], "big"))
             sequence = found.get(self._transport_sequence_id, b"")
-            orientation = found.get(self._orientation_id, b"")
+            octet = found.get(self._octet_id, b"")
             return (
                 int.from_bytes(sequence, "big") if len(sequence) == 2 else -1,
-                orientation[0] if len(orientation) == 1 else -1,
+                octet[0] if len(octet) == 1 else -1,
             )
         for layout in self._known:
             if layout.head == head and layout.unpack(data, offset)[::2] == layout.headers:
                 break
         else:
-            layout = Layout(head, data[offset : offset + size], self._transport_sequence_id, self._orientation_id)
+            layout = Layout(head, data[offset : offset + size], self._transport_sequence_id, self._octet_id)
             if len(self._known) >= MAX_LAYOUTS:
                 self._known.clear()
             self._known.append(layout)
@@ -160,5 +161,5 @@ class LayoutCache:
         values = layout.unpack(data, offset)
         return (
             values[layout.transport_sequence] if layout.transport_sequence >= 0 else -1,
-            values[layout.orientation] if layout.orientation >= 0 else -1,
+            values[layout.octet] if layout.octet >= 0 else -1,
         )

@@ -38,6 +38,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Order of preference, a subset of VIDEO_CODECS, at least one."""
     max_video_bps: int = 2_500_000
     """Highest bitrate asked from a publisher for one video track."""
+    loudest: int = 0
+    """Microphones of a room that are forwarded at a time, the loudest; 0: all with up to 12 participants, else 6."""
     simulcast: bool = False
     """Pages send their cameras in up to three sizes (VP8), and every viewer gets the one that fits."""
     limits: MediaLimits = MediaLimits()

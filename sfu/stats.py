@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 def room_stats(room: "Room", now: float) -> dict[str, Any]:
     return {
         "room_id": room.room_id,
-        "participants": [_peer(peer, now) for peer in room.peers.values()],
+        "dominant": room.dominant,
+        "speaking": list(room.sound.speaking),
+        "loudest": room.sound.places,
+        "participants": [_peer(room, peer, now) for peer in room.peers.values()],
     }
 
 
-def _peer(peer: "Peer", now: float) -> dict[str, Any]:
+def _peer(room: "Room", peer: "Peer", now: float) -> dict[str, Any]:
     subscriptions = peer.subscriber.subscriptions()
     round_trips = [s.round_trip_s for s in subscriptions if s.round_trip_s]
     return {
@@ -36,6 +39,7 @@ def _peer(peer: "Peer", now: float) -> dict[str, Any]:
                 "codec": track.codec.name,
                 "muted": track.muted,
                 "repair": "nack" in track.codec.feedback,
+                "sound": room.sound.track_stats(track) if track.kind.media == "audio" else None,
                 "encodings": [_encoding(encoding, now) for encoding in track.encodings()],
             }
             for track in peer.publisher.tracks.values()

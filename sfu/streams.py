@@ -52,7 +52,8 @@ class SrtpStream:
         self.replayed = self.failed = self.wrong_type = 0
 
     def open(self, data: bytes, first: int, sequence: int, now: float) -> tuple[int, bytes, int] | None:
-        """Index, payload (with padding) and video orientation (-1: none) of an SRTP packet, or None: not to be used."""
+        """Index, payload (with padding) and video orientation or audio level (-1: none) of an SRTP packet; None: it is
+        not to be used."""
         top = self.highest
         index = top + ((sequence - top + 32768) & 65535) - 32768
         if index <= top - WINDOW or index < 0 or self.seen[index % WINDOW] == index:
@@ -71,14 +72,14 @@ class SrtpStream:
         except InvalidTag:
             self.failed += 1
             return None
-        orientation = -1
+        octet = -1
         if size:
-            transport_sequence, orientation = self._layouts.read(data, offset - size, size)
+            transport_sequence, octet = self._layouts.read(data, offset - size, size)
             if transport_sequence >= 0:
                 arrivals = self._arrivals.arrivals
                 if len(arrivals) < MAX_PENDING:
                     arrivals.append((transport_sequence, now))
-        return index, payload, orientation
+        return index, payload, octet
 
 
 class RepairStream(SrtpStream):
@@ -107,7 +108,7 @@ class RepairStream(SrtpStream):
 
     def take(self, opened: tuple[int, bytes, int], first: int, second: int, timestamp: int, now: float) -> None:
         """What `open` gave, for the first time."""
-        index, payload, orientation = opened
+        index, payload, octet = opened
         self.seen[index % WINDOW] = index
         self.highest = max(self.highest, index)
         if first & 0x20:
@@ -122,4 +123,4 @@ class RepairStream(SrtpStream):
             encoding.replayed += 1
             return
         self.repaired += 1
-        encoding.accept(original, second & 0x80, timestamp, payload[2:], 0, orientation, now)
+        encoding.accept(original, second & 0x80, timestamp, payload[2:], 0, octet, now)

@@ -84,8 +84,9 @@ class Subscription:
         self._timestamp_offset = secrets.randbits(32)
         self._picture_offset = 1 + secrets.randbelow(0x7FFF)
         self._tl0_offset = 1 + secrets.randbelow(0xFF)
-        self._last_output: tuple[int, float, float | None, int, int] | None = None
-        """Timestamp, arrival, capture time on the sender's clock, picture id and TL0PICIDX last sent."""
+        self._last_output: tuple[int, int, float, float | None, int, int] | None = None
+        """Of what was sent last: SSRC of the source, timestamp, arrival, capture time on the sender's clock, picture id
+        and TL0PICIDX."""
         self._rtx_index = secrets.randbelow(20_000)
         self._budget = MAX_RETRANSMISSIONS
         self.packets = self.octets = self.retransmitted = self.skipped = 0
@@ -98,9 +99,10 @@ class Subscription:
         """`packet` will be the first one from `encoding`."""
         descriptor = packet.descriptor
         if self._last_output is not None:
-            timestamp, arrival, captured_s, picture, tl0 = self._last_output
-            elapsed_s = passed_s(packet.arrival - arrival, captured_s, encoding.capture_s(packet.timestamp))
-            self._timestamp_offset = timestamp + max(1, int(elapsed_s * self.clock_rate_hz)) - packet.timestamp
+            ssrc, timestamp, arrival, captured_s, picture, tl0 = self._last_output
+            if ssrc != encoding.ssrc:  # one that comes back goes on by its own timestamps
+                elapsed_s = passed_s(packet.arrival - arrival, captured_s, encoding.capture_s(packet.timestamp))
+                self._timestamp_offset = timestamp + max(1, int(elapsed_s * self.clock_rate_hz)) - packet.timestamp
             self._picture_offset = picture + 1 - descriptor.picture_id
             self._tl0_offset = tl0 + 1 - descriptor.tl0
         self.encoding = encoding
@@ -115,6 +117,7 @@ class Subscription:
         last = encoding.history.get(encoding.highest)
         if last is not None:
             self._last_output = (
+                encoding.ssrc,
                 last.timestamp + self._timestamp_offset,
                 last.arrival,
                 encoding.capture_s(last.timestamp),

@@ -28,6 +28,8 @@ class Track:
         self.kind = kind
         self.codec = codec
         self.muted = False
+        self.gated = False
+        """A microphone that is not among the loudest of its room (sfu.sound): viewers are not sent it at present."""
         self.source: Source | None = None
         self.subscriptions: list[Subscription] = []
         self._layers: dict[str, Encoding] = {}
@@ -79,11 +81,22 @@ class Track:
             self.subscriptions.remove(subscription)
         self._want(subscription, None)
 
+    def gate(self, gated: bool) -> None:
+        """Stop sending this track to viewers, or go on with its next packet."""
+        if gated != self.gated:
+            self.gated = gated
+            self.choose_layers()
+
+    def take_level(self) -> int | None:
+        """The level of the loudest packet since the last call (sfu.encoding); None: none said one."""
+        levels = [level for encoding in self.encodings() if (level := encoding.take_level()) is not None]
+        return min(levels, default=None)
+
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
         flowing = self._flowing()
         for subscription in self.subscriptions:
-            self._want(subscription, choose(flowing, subscription.wanted_height))
+            self._want(subscription, self._fitting(flowing, subscription))
         if self._recording is not None:
             self._recording.follow(choose(flowing, None))
 
@@ -99,7 +112,10 @@ class Track:
         return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
 
     def _choose_layer(self, subscription: Subscription) -> None:
-        self._want(subscription, choose(self._flowing(), subscription.wanted_height))
+        self._want(subscription, self._fitting(self._flowing(), subscription))
+
+    def _fitting(self, flowing: Sequence[Encoding], subscription: Subscription) -> Encoding | None:
+        return None if self.gated else choose(flowing, subscription.wanted_height)
 
     def _want(self, subscription: Subscription, encoding: Encoding | None) -> None:
         """The present source goes on until the wanted one has a key frame; wanting nothing ends it at once."""

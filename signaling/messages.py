@@ -204,6 +204,14 @@ class TrackUnpublished(Message, tag="track_unpublished"):
     track_id: str
 
 
+class ActiveSpeakers(Message, tag="active_speakers"):
+    """After `welcome`, and when it changed, at most every 300 ms. `dominant`: who leads the conversation, or led until
+    everybody fell silent. `speaking`: who speaks, at most six; the dominant one first, then those who spoke first."""
+
+    dominant: str | None
+    speaking: list[str]
+
+
 class RecordingStatus(Message, tag="recording_status"):
     recording: RecordingView
 
@@ -239,6 +247,7 @@ FromServer = (
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
+    | ActiveSpeakers
     | RecordingStatus
     | CaptureStatus
     | Heartbeat

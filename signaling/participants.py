@@ -14,6 +14,7 @@ from sfu.interfaces import Limit, SubscribedTrack, TrackInfo, TransportName
 from signaling.connection import Connection
 from signaling.media import MediaPeer
 from signaling.messages import (
+    ActiveSpeakers,
     CaptureView,
     Error,
     Message,
@@ -141,6 +142,10 @@ class PeerMessages:
                 TrackUnpublished(participant_id=self._participant.id, track_id=track.track_id),
                 but=self._participant.id,
             )
+
+    def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
+        if self._active:
+            self._participant.send(ActiveSpeakers(dominant=dominant, speaking=list(speaking)))
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         if self._active:

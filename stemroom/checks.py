@@ -29,6 +29,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "media.limits.incoming_bps": (1_000_000, 1_000_000_000),
     "media.limits.history_s": (0.2, 5),
     "media.limits.history_packets": (64, 65_536),
+    "media.loudest": (0, 100),
     "session.max_participants": (2, 100),
     "session.heartbeat_s": (0.1, 5),
     "session.dead_after_s": (0.2, 300),

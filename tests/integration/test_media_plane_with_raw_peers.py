@@ -34,6 +34,8 @@ class Observer:
     def track_unpublished(self, track: TrackInfo) -> None:
         self.published.remove(track)
 
+    def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None: ...
+
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
 

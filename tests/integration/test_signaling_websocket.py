@@ -493,3 +493,16 @@ async def test_no_task_outlives_the_studio(tmp_path: Path) -> None:
             await control.arrive(session, name)
         await control.record(session)
     assert asyncio.all_tasks() == before
+
+
+async def test_who_speaks_is_told_as_the_media_plane_says_it(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    observer = control.sfu.rooms[session["session_id"]].peers[joined["participant_id"]].observer
+    observer.active_speakers("par_aaaaaaaaaaaaaaaa", ("par_aaaaaaaaaaaaaaaa", "par_bbbbbbbbbbbbbbbb"))
+    told = await page.expect("active_speakers")
+    assert told["dominant"] == "par_aaaaaaaaaaaaaaaa"
+    assert told["speaking"] == ["par_aaaaaaaaaaaaaaaa", "par_bbbbbbbbbbbbbbbb"]
+    observer.active_speakers(None, ())
+    told = await page.expect("active_speakers")
+    assert (told["dominant"], told["speaking"]) == (None, [])

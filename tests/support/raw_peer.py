@@ -33,11 +33,15 @@ _NACK = struct.Struct("!HH")
 class RtpSender:
     """One outgoing RTP stream. `seal` then `RawTransport.send_datagram` apart lets a load be encrypted beforehand."""
 
-    def __init__(self, transport: RawTransport, line: sdp.Outgoing, mid_id: int, transport_cc_id: int) -> None:
+    def __init__(
+        self, transport: RawTransport, line: sdp.Outgoing, mid_id: int, transport_cc_id: int, level_id: int = 0
+    ) -> None:
         self.transport, self.line, self.ssrc = transport, line, line.ssrc
         self.clock_rate_hz = 48_000 if line.kind == "audio" else 90_000
         self.index = secrets.randbelow(1 << 15)
         """Extended sequence number of the next packet."""
+        self.level: int | None = None
+        """What the packets of sound say of their level (RFC 6464), 0..127; None: nothing."""
         self.packets = self.octets = 0
         self.last = (0, 0.0)
         """RTP timestamp of the last packet, and when it was sealed (monotonic seconds)."""
@@ -49,6 +53,10 @@ class RtpSender:
         self._front = b"\xbe\xde" + (-(-size // 4)).to_bytes(2, "big") + front
         self._back = bytes(-size % 4)
         self._numbered = bool(transport_cc_id)
+        leveled = size + 2
+        self._leveled_front = b"\xbe\xde" + (-(-leveled // 4)).to_bytes(2, "big") + bytes((level_id << 4,))
+        self._leveled_back = bytes(-leveled % 4)
+        self._level_id = level_id
 
     def seal(self, payload: bytes, timestamp: int, *, marker: bool = False) -> bytes:
         """The next packet of the stream, encrypted; every sealed packet is to be sent in this order."""
@@ -56,14 +64,18 @@ class RtpSender:
         assert transport.outgoing is not None, "not connected"
         index, self.index = self.index, self.index + 1
         second = self.line.payload_type | (0x80 if marker else 0)
-        header = _HEAD.pack(0x90, second, index & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc) + self._front
+        header = _HEAD.pack(0x90, second, index & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc)
+        front, back = self._front, self._back
+        if self.level is not None and self._level_id:
+            front, back = self._leveled_front + bytes((0x80 | self.level,)) + front[4:], self._leveled_back
+        header += front
         if self._numbered:
             header += _SEQUENCE.pack(transport.transport_sequence & 0xFFFF)
             transport.transport_sequence += 1
         self.packets += 1
         self.octets += len(payload)
         self.last = (timestamp, time.monotonic())
-        return transport.outgoing.protect(header + self._back, payload, self.ssrc, index)
+        return transport.outgoing.protect(header + back, payload, self.ssrc, index)
 
     def send(self, payload: bytes, timestamp: int, *, marker: bool = False) -> bool:
         return self.transport.send_datagram(self.seal(payload, timestamp, marker=marker))
@@ -185,7 +197,7 @@ class RawPeer:
         made = []
         for line, media in zip(lines, answer.media, strict=True):
             assert line.payload_type in media.codecs(), f"{line.codec} was refused: {media.lines[0]}"
-            made.append(RtpSender(transport, line, media.extension(sdp.MID), media.extension(sdp.TRANSPORT_CC)))
+            made.append(RtpSender(transport, line, *map(media.extension, (sdp.MID, sdp.TRANSPORT_CC, sdp.AUDIO_LEVEL))))
         self.senders += made
         return made
 

@@ -164,6 +164,7 @@ def _audio(line: Outgoing) -> list[str]:
         f"a=rtcp-fb:{OPUS} transport-cc",
         f"a=rtcp-fb:{OPUS} nack",
         f"a=fmtp:{OPUS} minptime=10;stereo=1;useinbandfec=1",
+        f"a=extmap:1 {AUDIO_LEVEL}",
     ]
 
 

@@ -28,6 +28,8 @@ class SfuClient:
         self.got: list[tuple[int, int, int, bytes]] = []
         self.published: list[TrackInfo] = []
         self.ended: list[TrackInfo] = []
+        self.speakers: list[tuple[str | None, tuple[str, ...]]] = []
+        """Who was announced: dominant, speaking."""
         self.feedback: list[bytes] = []
         """RTCP that came to the publish connection."""
         self.publishing.on_rtcp = self.feedback.append
@@ -46,6 +48,10 @@ class SfuClient:
 
     def track_unpublished(self, track: TrackInfo) -> None:
         self.ended.append(track)
+
+    def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
+        self.speakers.append((dominant, tuple(speaking)))
+        self.changed.set()
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
@@ -69,7 +75,7 @@ class SfuClient:
         answer = sdp.Description.parse(self.peer.publish(sdp.offer(self.publishing.credentials, lines), requests))
         await self.publishing.connect(answer)
         return [
-            RtpSender(self.publishing, line, media.extension(sdp.MID), media.extension(sdp.TRANSPORT_CC))
+            RtpSender(self.publishing, line, *map(media.extension, (sdp.MID, sdp.TRANSPORT_CC, sdp.AUDIO_LEVEL)))
             for line, media in zip(lines, answer.media, strict=True)
         ]
 

@@ -12,7 +12,7 @@ from sfu.history import History
 from sfu.ice import Address
 from sfu.inbound import DEFAULT_LIMITS, Inbound, Source
 from sfu.interfaces import StreamInfo
-from sfu.negotiation import MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
+from sfu.negotiation import AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtp import LayoutCache
 from sfu.sdp import Codec, Section
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
@@ -21,13 +21,14 @@ from tests.support import srtp
 
 PUBLISHER_MASTER = bytes(range(28))
 VIEWER_MASTER = bytes(range(100, 128))
-MID_ID, TRANSPORT_SEQUENCE_ID, RID_ID, REPAIRED_RID_ID, ORIENTATION_ID = 4, 3, 10, 11, 13
+MID_ID, TRANSPORT_SEQUENCE_ID, RID_ID, REPAIRED_RID_ID, ORIENTATION_ID, AUDIO_LEVEL_ID = 4, 3, 10, 11, 13, 1
 EXTENSIONS = {
     MID: MID_ID,
     TRANSPORT_SEQUENCE: TRANSPORT_SEQUENCE_ID,
     RID: RID_ID,
     REPAIRED_RID: REPAIRED_RID_ID,
     ORIENTATION: ORIENTATION_ID,
+    AUDIO_LEVEL: AUDIO_LEVEL_ID,
 }
 HERE: Address = ("192.0.2.1", 5000)
 _RTP = struct.Struct("!BBHII")
@@ -105,7 +106,7 @@ def stream_info(codec: Codec, ssrc: int, rid: str = "") -> StreamInfo:
 def encoding(
     codec: Codec, ssrc: int = 1111, first_index: int = 0, touched: list[Encoding] | None = None, rid: str = ""
 ) -> Encoding:
-    layouts = LayoutCache(TRANSPORT_SEQUENCE_ID, ORIENTATION_ID)
+    layouts = LayoutCache(TRANSPORT_SEQUENCE_ID, AUDIO_LEVEL_ID if codec.name == "opus" else ORIENTATION_ID)
     info = stream_info(codec, ssrc, rid)
     history = History(DEFAULT_LIMITS.history_s, DEFAULT_LIMITS.history_packets)
     listed = [] if touched is None else touched

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sfu.rtp import HEADER_BYTES, MAX_LAYOUTS, LayoutCache, read_extensions
 from tests.support.sfu_media import one_byte_extensions
 
-TRANSPORT_SEQUENCE_ID, ORIENTATION_ID = 3, 13
+TRANSPORT_SEQUENCE_ID, OCTET_ID = 3, 13
 
 
 def read(cache: LayoutCache, extensions: bytes) -> tuple[int, int]:
@@ -18,15 +18,15 @@ def read(cache: LayoutCache, extensions: bytes) -> tuple[int, int]:
 
 def expected(extensions: bytes) -> tuple[int, int]:
     found = read_extensions(extensions[4:], int.from_bytes(extensions[:2], "big"))
-    sequence, orientation = found.get(TRANSPORT_SEQUENCE_ID, b""), found.get(ORIENTATION_ID, b"")
+    sequence, octet = found.get(TRANSPORT_SEQUENCE_ID, b""), found.get(OCTET_ID, b"")
     return (
         int.from_bytes(sequence, "big") if len(sequence) == 2 else -1,
-        orientation[0] if len(orientation) == 1 else -1,
+        octet[0] if len(octet) == 1 else -1,
     )
 
 
 def cache() -> LayoutCache:
-    return LayoutCache(TRANSPORT_SEQUENCE_ID, ORIENTATION_ID)
+    return LayoutCache(TRANSPORT_SEQUENCE_ID, OCTET_ID)
 
 
 def sequence(number: int) -> tuple[int, bytes]:
@@ -34,7 +34,7 @@ def sequence(number: int) -> tuple[int, bytes]:
 
 
 def test_values_are_read_whatever_stands_beside_them() -> None:
-    found = read(cache(), one_byte_extensions((4, b"1"), (ORIENTATION_ID, b"\x02"), (10, b"hi"), sequence(0x1234)))
+    found = read(cache(), one_byte_extensions((4, b"1"), (OCTET_ID, b"\x02"), (10, b"hi"), sequence(0x1234)))
     assert found == (0x1234, 2)
 
 
@@ -54,7 +54,7 @@ def test_a_foreign_profile_has_no_values() -> None:
 def test_alternating_layouts_of_one_length_are_told_apart() -> None:
     """Chromium puts the orientation behind the others on some packets only, where there was padding before."""
     plain = one_byte_extensions(sequence(7), (4, b"1"))
-    turned = one_byte_extensions(sequence(8), (4, b"1"), (ORIENTATION_ID, b"\x01"))
+    turned = one_byte_extensions(sequence(8), (4, b"1"), (OCTET_ID, b"\x01"))
     assert plain[:4] == turned[:4]
     known = cache()
     for _ in range(3):
@@ -72,7 +72,7 @@ def test_what_follows_id_15_is_not_taken_and_the_next_honest_packet_is() -> None
 
 
 def test_an_element_of_the_wrong_length_is_not_a_value() -> None:
-    assert read(cache(), one_byte_extensions((TRANSPORT_SEQUENCE_ID, b"\x01\x02\x03"), (ORIENTATION_ID, b"12"))) == (
+    assert read(cache(), one_byte_extensions((TRANSPORT_SEQUENCE_ID, b"\x01\x02\x03"), (OCTET_ID, b"12"))) == (
         -1,
         -1,
     )

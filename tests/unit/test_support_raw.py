@@ -51,6 +51,23 @@ async def test_libsrtp_opens_what_is_sealed_also_beyond_the_wrap_of_the_sequence
         assert packet.extensions.transport_sequence_number == number
 
 
+async def test_a_level_stands_in_front_of_the_other_extensions() -> None:
+    transport = RawTransport()
+    transport.socket.close()
+    transport.outgoing, _ = srtp.client_directions(EXPORTED)
+    microphone = RtpSender(transport, LINE, mid_id=4, transport_cc_id=3, level_id=1)
+    microphone.level = 42
+    inbound = libsrtp(CLIENT, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+    extensions = rtp.HeaderExtensionsMap()
+    uris = {1: sdp.AUDIO_LEVEL, 3: sdp.TRANSPORT_CC, 4: sdp.MID}
+    known = [RTCRtpHeaderExtensionParameters(id=id, uri=uri) for id, uri in uris.items()]
+    extensions.configure(RTCRtpReceiveParameters(headerExtensions=known))
+    packet = rtp.RtpPacket.parse(inbound.unprotect(microphone.seal(b"sound", 0)), extensions)
+    assert packet.payload == b"sound"
+    assert packet.extensions.audio_level == (True, 42)
+    assert (packet.extensions.mid, packet.extensions.transport_sequence_number) == ("0", 0)
+
+
 async def test_libsrtp_opens_rtcp_and_finds_a_sender_report(sender: RtpSender) -> None:
     inbound = libsrtp(CLIENT, pylibsrtp.Policy.SSRC_ANY_INBOUND)
     sender.seal(b"12345", 4800)

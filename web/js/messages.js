@@ -79,6 +79,7 @@
 /** @typedef {{type: 'track_published', participant_id: string, track: TrackView}} TrackPublished */
 /** @typedef {{type: 'track_unpublished', participant_id: string, track_id: string}} TrackUnpublished */
 /** @typedef {{type: 'track_muted', track_id: string, muted: boolean, participant_id: string}} TrackMuted */
+/** @typedef {{type: 'active_speakers', dominant: string | null, speaking: string[]}} ActiveSpeakers who speaks, the dominant one first */
 /** @typedef {{type: 'recording_status', recording: RecordingView}} RecordingStatus */
 /** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
 /** @typedef {{type: 'heartbeat'}} Heartbeat */
@@ -87,7 +88,7 @@
 
 /**
  * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
- *   | TrackPublished | TrackUnpublished | TrackMuted | RecordingStatus | CaptureStatus | Heartbeat | Clock
+ *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | RecordingStatus | CaptureStatus | Heartbeat | Clock
  *   | ErrorMessage} ServerMessage
  */
 
