@@ -1,24 +1,13 @@
-"""The load generator: participants that send what was encrypted beforehand, and that count and decrypt what comes.
-
-All of them are in this process, one connection to publish and one to subscribe each. A packet's latency is the time
-from just before its send call to its arrival in the receiver's socket as the kernel stamps it: how fast this process
-reads is not in it.
-"""
+"""The load generator: everybody in one room, in one process, one connection to publish and one to subscribe each."""
 
 import asyncio
-import socket
-import struct
-from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from time import monotonic, time_ns
-from typing import NamedTuple, Protocol
 
-from bench.load import CAMERA, MICROPHONE, NUMBER_BYTES, Load, Payloads
-from tests.support.raw_peer import RtpSender
-from tests.support.raw_transport import Incoming, PacketListener, RawTransport
-
-KINDS = {CAMERA: "camera", MICROPHONE: "microphone"}
+from bench.load import Load
+from bench.participant import Clocks, Join, Participant, Sealed, send
+from bench.viewer import FEEDBACK_S
 
 STALL_S = 2.0
 """What is missing after nothing came for this long counts as lost: a busy machine may hold up the node for a while."""
@@ -29,55 +18,8 @@ AHEAD_S = 0.05
 """Between the decision to begin and the first packet."""
 SPIN_S = 0.0015
 """How long before a packet is due we stop sleeping where times matter: epoll sleeps whole milliseconds."""
-DRAIN = 64
-"""Datagrams read from one socket before the next one has its turn."""
-
-_SO_TIMESTAMPNS = 35
-"""asm-generic/socket.h; the option and its control message."""
-_TIMESPEC = struct.Struct("@ll")
-_UDP_SEGMENT = 103
-"""linux/udp.h."""
-
-
-class Peer(Protocol):
-    """One participant's connections, to whichever server."""
-
-    @property
-    def subscribing(self) -> RawTransport | None: ...
-
-    async def publish(self, *kinds: str) -> list[RtpSender]: ...
-
-    async def takes(self, tracks: int) -> None:
-        """Return when `tracks` tracks of others are on offer and the connection stands."""
-
-    async def close(self) -> None: ...
-
-
-Join = Callable[[PacketListener], Awaitable[Peer]]
-"""Makes a participant that gives every packet it gets to a listener."""
-
-
-class Clocks:
-    """When each packet of the load was sent, and how long each copy took. Nanoseconds of the wall clock."""
-
-    def __init__(self) -> None:
-        self.sent_at = array("q")
-        self.latencies = array("q")
-
-    def expect(self, packets: int) -> None:
-        """A new load of so many packets."""
-        self.sent_at = array("q", bytes(8 * packets))
-        self.latencies = array("q")
-
-
-class Sealed(NamedTuple):
-    """An encrypted packet that waits to be sent."""
-
-    due_s: float
-    number: int
-    sender: RtpSender
-    timestamp: int
-    datagram: bytes
+TURNS = 10
+"""Viewers answer in so many groups, one after the other: browsers do not all speak at the same moment."""
 
 
 def batches(sealed: Sequence[Sealed]) -> Iterator[list[Sealed]]:
@@ -86,96 +28,14 @@ def batches(sealed: Sequence[Sealed]) -> Iterator[list[Sealed]]:
         yield list(group)
 
 
-def _send(batch: Sequence[Sealed]) -> None:
-    """In one call (UDP_SEGMENT): a burst is a burst when the node sees all of it at its first look."""
-    transport = batch[0].sender.transport
-    if len(batch) == 1:
-        transport.send_datagram(batch[0].datagram)
-        return
-    size = struct.pack("H", len(batch[0].datagram))
-    try:
-        transport.socket.sendmsg([packet.datagram for packet in batch], [(socket.SOL_UDP, _UDP_SEGMENT, size)])
-    except BlockingIOError:
-        transport.counters["unsent"] += len(batch)
-
-
-class Participant:
-    """Sends the tracks of a load, if told to, and takes everybody else's."""
-
-    def __init__(self, clocks: Clocks) -> None:
-        self.peer: Peer
-        self._clocks = clocks
-        self._arrival_ns = 0
-        self._transport: RawTransport | None = None
-        self._senders: dict[int, RtpSender] = {}
-        self._payloads: dict[int, Payloads] = {}
-        self._base: dict[int, int] = {}
-
-    async def join(self, join: Join, sends: Sequence[int]) -> None:
-        """`sends`: tracks to publish."""
-        self.peer = await join(self._take)
-        if sends:
-            senders = await self.peer.publish(*(KINDS[track] for track in sends))
-            self._senders = dict(zip(sends, senders, strict=True))
-            self._payloads = {track: Payloads(track) for track in sends}
-            self._base = dict.fromkeys(sends, 0)
-
-    async def takes(self, tracks: int) -> None:
-        """Wait until connected to so many tracks, then read the socket ourselves."""
-        await self.peer.takes(tracks)
-        assert self.peer.subscribing is not None
-        transport = self._transport = self.peer.subscribing
-        transport.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        asyncio.get_running_loop().add_reader(transport.socket.fileno(), self._readable)
-
-    def seal(self, load: Load, phase_s: float, first_number: int) -> list[Sealed]:
-        """Our part of the load, encrypted, `phase_s` later; the packets are numbered from `first_number` on."""
-        for payloads in self._payloads.values():
-            payloads.restart()
-        sealed = []
-        for number, send in enumerate(load.sends, first_number):
-            sender = self._senders[send.track]
-            timestamp = self._base[send.track] + send.timestamp
-            payload = self._payloads[send.track].make(send, number)
-            datagram = sender.seal(payload, timestamp, marker=send.marker)
-            sealed.append(Sealed(send.due_s + phase_s, number, sender, timestamp, datagram))
-        for track, sender in self._senders.items():
-            self._base[track] += round((load.duration_s + 1) * sender.clock_rate_hz)
-        return sealed
-
-    @property
-    def received(self) -> list[Incoming]:
-        return list(self._transport.streams.values()) if self._transport is not None else []
-
-    def _readable(self) -> None:
-        assert self._transport is not None
-        receive, take = self._transport.socket.recvmsg, self._transport.take
-        space = socket.CMSG_SPACE(_TIMESPEC.size)
-        for _ in range(DRAIN):
-            try:
-                datagram, ancillary, _, _ = receive(2048, space)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP answer: nobody listens there any more
-                self._transport.counters["refused"] += 1
-                return
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            self._arrival_ns = seconds * 1_000_000_000 + nanoseconds
-            take(datagram)
-
-    def _take(self, _stream: Incoming, _index: int, _timestamp: int, _header: bytes, payload: bytes) -> None:
-        number = int.from_bytes(payload[-NUMBER_BYTES:], "big")
-        self._clocks.latencies.append(self._arrival_ns - self._clocks.sent_at[number])
-
-
 class Generator:
-    """Everybody in one room."""
-
-    def __init__(self) -> None:
+    def __init__(self, *, lossy: bool = False) -> None:
         self.clocks = Clocks()
+        self._lossy = lossy
         self._publishers: list[Participant] = []
         self._everybody: list[Participant] = []
         self._copies = 0
+        self._answering: asyncio.Task[None] | None = None
 
     async def join(self, join: Join, load: Load, publishers: int, subscribers: int) -> None:
         """Each track gets `subscribers` subscribers: the other publishers, and as many as are missing then. Returns
@@ -183,7 +43,7 @@ class Generator:
         self._copies = subscribers
         for number in range(max(publishers, subscribers + 1)):
             sends = load.tracks if number < publishers else ()
-            participant = Participant(self.clocks)
+            participant = Participant(self.clocks, number, lossy=self._lossy)
             await participant.join(join, sends)
             self._everybody.append(participant)
             if sends:
@@ -192,14 +52,20 @@ class Generator:
             others = publishers - (participant in self._publishers)
             if others:
                 await participant.takes(others * len(load.tracks))
+        self._answering = asyncio.create_task(self._answer())
 
     @property
     def received(self) -> int:
-        return sum(stream.packets for participant in self._everybody for stream in participant.received)
+        return sum(participant.received for participant in self._everybody)
+
+    @property
+    def repaired(self) -> int:
+        """Packets that came to viewers once more because they asked."""
+        return sum(participant.repaired for participant in self._everybody)
 
     @property
     def undecryptable(self) -> int:
-        return sum(stream.undecryptable for participant in self._everybody for stream in participant.received)
+        return sum(participant.undecryptable for participant in self._everybody)
 
     def seal(self, load: Load) -> list[Sealed]:
         """The load of all publishers, spread over a frame's time, in order."""
@@ -225,7 +91,7 @@ class Generator:
             now = time_ns()
             for packet in batch:
                 sent_at[packet.number] = now
-            _send(batch)
+            send(batch)
             batch[0].sender.last = (batch[-1].timestamp, monotonic())
         if not self._copies:
             await asyncio.sleep(SETTLE_S)
@@ -237,5 +103,19 @@ class Generator:
         return latest
 
     async def close(self) -> None:
+        if self._answering is not None:
+            self._answering.cancel()
+            try:
+                await self._answering
+            except asyncio.CancelledError:
+                pass
         for participant in self._everybody:
             await participant.peer.close()
+
+    async def _answer(self) -> None:
+        turn = 0
+        while True:
+            await asyncio.sleep(FEEDBACK_S / TURNS)
+            turn = (turn + 1) % TURNS
+            for participant in self._everybody[turn::TURNS]:
+                participant.answer()

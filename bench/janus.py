@@ -7,7 +7,6 @@ VideoRoom; a participant has one connection to publish and one to subscribe, as 
 import asyncio
 import secrets
 import shutil
-import socket
 import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-from aioice import stun
 
+from bench.full_ice import FullIcePeer, FullIceTransport, outgoing
+from bench.process import free_port
 from tests.support import sdp
-from tests.support.raw_peer import RtpSender, receiver_report
-from tests.support.raw_transport import PacketListener, RawTransport
+from tests.support.raw_peer import RtpSender
+from tests.support.raw_transport import PacketListener
 
 ROOM = 1
 WAIT_S = 10.0
-REPORT_S = 1.0
 SHIM = Path(__file__).parent / "loopback.c"
 CONFIGURATION = {
     "janus.jcfg": """
@@ -90,95 +89,43 @@ class Session:
         return answer
 
 
-class Transport(RawTransport):
-    """Janus does full ICE: it wants a candidate, and its own checks answered; who offers controls."""
-
-    def __init__(self, role: str) -> None:
-        super().__init__()
-        self.role = role
-        self.socket.bind(("127.0.0.1", 0))
-
-    def described(self, description: str) -> str:
-        """A description with this transport's candidate, in every m-line."""
-        host, port = self.socket.getsockname()
-        candidate = f"a=candidate:1 1 udp 2130706431 {host} {port} typ host"
-        return description.replace("a=setup:", f"{candidate}\r\na=setup:")
-
-    def _take_stun(self, datagram: bytes) -> None:
-        request = stun.parse_message(datagram)
-        if request.message_class != stun.Class.REQUEST:
-            super()._take_stun(datagram)
-            return
-        response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-        response.attributes["XOR-MAPPED-ADDRESS"] = self.socket.getpeername()
-        response.add_message_integrity(self.credentials.password.encode())
-        response.add_fingerprint()
-        self.send_datagram(bytes(response))
-
-
-class JanusPeer:
-    """A participant; what `bench.generator` asks of one."""
+class JanusPeer(FullIcePeer):
+    """A participant; what `bench.participant` asks of one."""
 
     def __init__(self, url: str, listener: PacketListener) -> None:
-        self.subscribing: RawTransport | None = None
+        super().__init__(listener)
         self._url = url
-        self._listener = listener
-        self._http = aiohttp.ClientSession()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._transports: list[RawTransport] = []
-        self._senders: list[RtpSender] = []
 
     async def publish(self, *kinds: str) -> list[RtpSender]:
-        session, transport = await Session.open(self._http, self._url), Transport("controlling")
-        lines = [_line(str(mid), kind) for mid, kind in enumerate(kinds)]
+        session, transport = await Session.open(self._http, self._url), FullIceTransport("controlling")
+        lines = [outgoing(str(mid), kind) for mid, kind in enumerate(kinds)]
         offer = sdp.offer(transport.credentials, lines).replace("a=setup:actpass", "a=setup:active")
         await session.ask({"request": "join", "ptype": "publisher", "room": ROOM})
         answered = await session.ask({"request": "publish"}, {"type": "offer", "sdp": transport.described(offer)})
         answer = sdp.Description.parse(answered["jsep"]["sdp"])
-        await self._connect(session, transport, answer)
-        for line, media in zip(lines, answer.media, strict=True):
-            ids = media.extension(sdp.MID), media.extension(sdp.TRANSPORT_CC)
-            self._senders.append(RtpSender(transport, line, *ids))
+        self._publishes(transport, lines, answer)
+        await self._stand(session, transport, answer)
         return self._senders
 
     async def takes(self, tracks: int) -> None:
         """Subscribe to everybody who publishes now. Raises RuntimeError if those are not `tracks` tracks."""
-        session, transport = await Session.open(self._http, self._url), Transport("controlled")
+        session, transport = await Session.open(self._http, self._url), FullIceTransport("controlled")
         everybody = await session.ask({"request": "listparticipants", "room": ROOM})
         feeds = [one["id"] for one in everybody["plugindata"]["data"]["participants"] if one["publisher"]]
         streams = [{"feed": feed} for feed in feeds]
         attached = await session.ask({"request": "join", "ptype": "subscriber", "room": ROOM, "streams": streams})
         offer = sdp.Description.parse(attached["jsep"]["sdp"])
-        transport.listener = self._listener
+        self._subscribes(transport, offer)
         answer = {"type": "answer", "sdp": transport.described(sdp.answer(transport.credentials, offer))}
         await session.ask({"request": "start"}, answer)
         if len(offer.media) != tracks:
             raise RuntimeError(f"Janus offers {len(offer.media)} tracks, not {tracks}")
-        self.subscribing = transport
-        await self._connect(session, transport, offer)
+        await self._stand(session, transport, offer)
 
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for transport in self._transports:
-            await transport.close()
-        await self._http.close()
-
-    async def _connect(self, session: Session, transport: RawTransport, remote: sdp.Description) -> None:
-        self._transports.append(transport)
+    async def _stand(self, session: Session, transport: FullIceTransport, remote: sdp.Description) -> None:
         await session.no_more_candidates()
-        await transport.connect(remote)
-        self._tasks += [asyncio.create_task(session.keep()), asyncio.create_task(self._report(transport))]
-
-    async def _report(self, transport: RawTransport) -> None:
-        while True:
-            await asyncio.sleep(REPORT_S)
-            for sender in self._senders:
-                if sender.transport is transport and sender.packets:
-                    transport.send_rtcp(sender.report())
-            if transport.streams:
-                transport.send_rtcp(receiver_report(list(transport.streams.values())[:31]))
+        await self._connect(transport, remote)
+        self._tasks.append(asyncio.create_task(session.keep()))
 
 
 @asynccontextmanager
@@ -191,7 +138,7 @@ async def janus(folder: Path, publishers: int) -> AsyncIterator[tuple[int, str]]
     built = await asyncio.create_subprocess_exec(compiler, "-shared", "-fPIC", "-o", shim, SHIM, "-ldl")
     if await built.wait():
         raise RuntimeError(f"{SHIM.name} could not be compiled")
-    port = _free_port()
+    port = free_port()
     others = {"folder": folder, "port": port, "other_plugins": _all_but("plugins", "videoroom")}
     others["other_transports"] = _all_but("transports", "http")
     for name, text in CONFIGURATION.items():
@@ -230,20 +177,6 @@ async def _answering(http: aiohttp.ClientSession, url: str, process: asyncio.sub
                 await asyncio.sleep(0.1)
 
 
-def _line(mid: str, kind: str) -> sdp.Outgoing:
-    ssrc = secrets.randbits(30) + 1
-    if kind == "microphone":
-        return sdp.Outgoing(mid, "audio", "opus", ssrc)
-    return sdp.Outgoing(mid, "video", "VP8", ssrc, ssrc ^ 0x4000_0000)
-
-
 def _all_but(kind: str, wanted: str) -> str:
     folder = Path("/usr/lib") / sysconfig.get_config_var("MULTIARCH") / "janus" / kind
     return ",".join(file.name for file in folder.glob("*.so") if wanted not in file.name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,7 +2,10 @@
 
 import os
 import platform
+import socket
 import time
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from timeit import repeat
 from typing import NamedTuple
@@ -30,16 +33,46 @@ def times(pid: int) -> dict[int, Times]:
     return found
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep all threads of a process on one core; threads it starts later inherit that."""
+def spent(before: dict[int, Times], after: dict[int, Times]) -> dict[int, Times]:
+    """Of each thread that is still there."""
+    zero = Times(0, 0)
+    return {
+        thread: Times(time.on_cpu - start.on_cpu, time.waiting - start.waiting)
+        for thread, time in after.items()
+        for start in (before.get(thread, zero),)
+    }
+
+
+def pin(pid: int, cores: Set[int]) -> None:
+    """Keep all threads of a process on these cores; threads it starts later inherit that."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {core})
+        os.sched_setaffinity(int(task.name), cores)
 
 
-def two_cores() -> tuple[int, int] | None:
-    """A core for the server and one for everything else; None on a machine with one."""
+@contextmanager
+def kept_on(core: int | None) -> Iterator[None]:
+    """Keep this process, and those that it starts meanwhile, on one core; None: leave it where it is."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        pin(os.getpid(), {core})
+    try:
+        yield
+    finally:
+        pin(os.getpid(), before)
+
+
+def two_cores() -> tuple[int, int] | tuple[None, None]:
+    """A core for the server and one for everything else; none on a machine with one."""
     cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[1]) if len(cores) > 1 else None
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+
+
+def free_port() -> int:
+    """Of TCP on 127.0.0.1, for servers that do not choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def encrypt_us() -> float:

@@ -1,37 +1,36 @@
-"""A server with everybody connected, and what one load costs it."""
+"""One server with everybody connected, and what one load costs it."""
 
-import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import NamedTuple, Protocol
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from bench import janus, process
-from bench.generator import Generator, Peer
+from bench import process
+from bench.generator import Generator
 from bench.load import Load
-from tests.support.api import Json
-from tests.support.raw_peer import RawPeer
-from tests.support.raw_transport import PacketListener
-from tests.support.studio import Studio, start_studio
+from bench.servers import Server
 
 WARM_UP_S = 1.0
-ZERO = process.Times(0, 0)
+MAX_WARM_UPS = 20
+"""A server that estimates what a viewer's network carries begins low, and finds out within seconds."""
 
 
 class Round(NamedTuple):
     """One load and what it cost."""
 
     recording: bool
+    duration_s: float
     sent: int
     delivered: int
     lost: int
     """Copies that did not come."""
+    repaired: int
+    """Copies that came once more, because a viewer asked."""
     cpu_us: float
     """Of the server's process, all threads."""
     cpu_main_us: float
     """Of its first thread; in Stemroom the event loop."""
-    waited_us: float
-    """That this thread was ready but others had its core."""
+    held_up_us: float
+    """That the server was ready to run but others had its core; see `held_up`."""
     latency_us: tuple[float, float]
     """p50 and p99; zeros without subscribers."""
     packets_per_send: float
@@ -39,121 +38,56 @@ class Round(NamedTuple):
     packets_per_wakeup: float
     late_ms: float
     """How late the generator was at worst."""
-
-
-class Server(Protocol):
-    name: str
-    pid: int
-
-    async def join(self, listener: PacketListener) -> Peer:
-        """A new participant of the one room."""
-
-    async def record(self, on: bool) -> None:
-        """Start or stop recording, as it may be."""
-
-    async def events(self) -> dict[str, float]:
-        """Counters of the media plane; empty where there are none."""
-
-
-class Stemroom:
-    name = "Stemroom"
-
-    def __init__(self, studio: Studio, session: Json) -> None:
-        self.pid = studio.pid
-        self._studio = studio
-        self._session = session
-        self._recording = ""
-
-    async def join(self, listener: PacketListener) -> Peer:
-        return await RawPeer.join(self._studio.url, self._session["session_id"], listener=listener)
-
-    async def record(self, on: bool) -> None:
-        session_id, secret, api = self._session["session_id"], self._session["host_secret"], self._studio.api
-        if on and not self._recording:
-            self._recording = (await api.start_recording(session_id, secret))["recording_id"]
-        elif self._recording and not on:
-            await api.stop_recording(session_id, self._recording, secret)
-            self._recording = ""
-
-    async def events(self) -> dict[str, float]:
-        text: str = await self._studio.operators("/metrics")
-        found = re.findall(r'^stemroom_media_events_total\{event="(\w+)"\} (\S+)$', text, re.MULTILINE)
-        return {name: float(value) for name, value in found}
-
-
-class Janus:
-    name = "Janus"
-
-    def __init__(self, pid: int, url: str) -> None:
-        self.pid = pid
-        self._url = url
-
-    async def join(self, listener: PacketListener) -> Peer:
-        return janus.JanusPeer(self._url, listener)
-
-    async def record(self, on: bool) -> None:
-        if on:
-            raise NotImplementedError("Janus is measured without recording")
-
-    async def events(self) -> dict[str, float]:
-        return {}
-
-
-@asynccontextmanager
-async def stemroom_server(folder: Path, recorders_core: int | None) -> AsyncIterator[Stemroom]:
-    """A fresh studio; its recorder process stays off the node's core."""
-    overrides = {"log": {"level": "info"}, "session": {"max_participants": 100}}
-    async with start_studio(folder, overrides) as studio:
-        if recorders_core is not None:
-            process.pin(studio.recorder_pid(), recorders_core)
-        yield Stemroom(studio, await studio.create_session("Benchmark"))
-
-
-@asynccontextmanager
-async def janus_server(folder: Path) -> AsyncIterator[Janus]:
-    async with janus.janus(folder, publishers=100) as (pid, url):
-        yield Janus(pid, url)
+    generator_share: float
+    """Of one core, used by the generator."""
 
 
 class Scene:
     """Everybody connected to one server."""
 
-    def __init__(self, server: Server, subscribers: int) -> None:
+    def __init__(self, server: Server, subscribers: int, *, lossy: bool) -> None:
         self.server = server
-        self._generator = Generator()
+        self._generator = Generator(lossy=lossy)
         self._subscribers = subscribers
 
     async def join(self, load: Load, publishers: int) -> None:
-        """Connect everybody and warm up."""
+        """Connect everybody and warm up, until everything comes through. Raises RuntimeError if it never does."""
         await self._generator.join(self.server.join, load, publishers, self._subscribers)
         warm_up = [send for send in load.sends if send.due_s < WARM_UP_S]
-        await self.round(load._replace(sends=warm_up, duration_s=WARM_UP_S))
+        lost: list[int] = []
+        while not lost or lost[-1]:
+            if len(lost) == MAX_WARM_UPS:
+                raise RuntimeError(f"{self.server.name} does not deliver everything; lost each second: {lost}")
+            lost.append((await self.round(load._replace(sends=warm_up, duration_s=WARM_UP_S))).lost)
 
     async def round(self, load: Load, *, recording: bool = False) -> Round:
         await self.server.record(recording)
         generator = self._generator
         sealed = generator.seal(load)
-        received, events = generator.received, await self.server.events()
+        received, repaired, events = generator.received, generator.repaired, await self.server.events()
         pid = self.server.pid
-        before = process.times(pid)
+        before, own = process.times(pid), time.process_time()
         late_s = await generator.send(sealed, precise=load.precise)
-        after = process.times(pid)
+        after, own = process.times(pid), time.process_time() - own
         counted = {name: count - events[name] for name, count in (await self.server.events()).items()}
         delivered = generator.received - received
-        spent = {thread: time.on_cpu - before.get(thread, ZERO).on_cpu for thread, time in after.items()}
+        spent = process.spent(before, after)
         sends = counted.get("sends", 0) - (counted.get("sent", 0) - delivered)
         return Round(
             recording=recording,
+            duration_s=load.duration_s,
             sent=len(sealed),
             delivered=delivered,
             lost=len(sealed) * self._subscribers - delivered,
-            cpu_us=sum(spent.values()) / 1000,
-            cpu_main_us=spent[pid] / 1000,
-            waited_us=(after[pid].waiting - before[pid].waiting) / 1000,
+            repaired=generator.repaired - repaired,
+            cpu_us=sum(thread.on_cpu for thread in spent.values()) / 1000,
+            cpu_main_us=spent[pid].on_cpu / 1000,
+            held_up_us=held_up(list(spent.values())) / 1000,
             latency_us=percentiles(generator.clocks.latencies),
             packets_per_send=delivered / sends if counted else 0.0,
             packets_per_wakeup=counted["received"] / max(1.0, counted["wakeups"]) if counted else 0.0,
             late_ms=1000 * late_s,
+            generator_share=own / load.duration_s,
         )
 
     async def close(self) -> None:
@@ -162,6 +96,13 @@ class Scene:
         await self._generator.close()
         if undecryptable:
             raise RuntimeError(f"{undecryptable} packets could not be decrypted")
+
+
+def held_up(threads: Sequence[process.Times]) -> int:
+    """For how long other processes kept a process from its core, nanoseconds, at least: the longest wait of a thread
+    that its siblings on the same core cannot have caused."""
+    total = sum(thread.on_cpu for thread in threads)
+    return max(0, *(thread.waiting - (total - thread.on_cpu) for thread in threads))
 
 
 def percentiles(latencies_ns: Sequence[int]) -> tuple[float, float]:

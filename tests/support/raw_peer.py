@@ -43,6 +43,7 @@ class RtpSender:
         self.level: int | None = None
         """What the packets of sound say of their level (RFC 6464), 0..127; None: nothing."""
         self.packets = self.octets = 0
+        self._repair_index = secrets.randbelow(1 << 15)
         self.last = (0, 0.0)
         """RTP timestamp of the last packet, and when it was sealed (monotonic seconds)."""
         mid = line.mid.encode()
@@ -76,6 +77,15 @@ class RtpSender:
         self.octets += len(payload)
         self.last = (timestamp, time.monotonic())
         return transport.outgoing.protect(header + back, payload, self.ssrc, index)
+
+    def seal_repair(self, sequence: int, payload: bytes, timestamp: int, *, marker: bool) -> bytes:
+        """The packet with this sequence number once more, as RTX (RFC 4588); without header extensions."""
+        transport, ssrc = self.transport, self.line.rtx_ssrc
+        assert transport.outgoing is not None, "not connected"
+        index, self._repair_index = self._repair_index, self._repair_index + 1
+        second = self.line.payload_type + 1 | (0x80 if marker else 0)
+        header = _HEAD.pack(0x80, second, index & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        return transport.outgoing.protect(header, _SEQUENCE.pack(sequence) + payload, ssrc, index)
 
     def send(self, payload: bytes, timestamp: int, *, marker: bool = False) -> bool:
         return self.transport.send_datagram(self.seal(payload, timestamp, marker=marker))
@@ -254,8 +264,7 @@ class RawPeer:
         if transport is None:
             transport = self.subscribing = RawTransport()
             transport.listener, transport.on_activity = self.listener, self._changed.set
-            transport.mid_extension = max((media.extension(sdp.MID) for media in offered.media), default=0)
-        transport.mids.update({ssrc: media.mid for media in offered.media for ssrc in media.ssrcs()})
+        transport.offered(offered)
         self.subscribed = {track["mid"]: track for track in message["subscribed"]}
         await self.tell(
             "webrtc_answer",

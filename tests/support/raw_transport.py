@@ -92,6 +92,11 @@ class RawTransport:
         self.mid_extension = 0
         self.mids: dict[int, str] = {}
         """SSRC -> mid, as a description told (a=ssrc)."""
+        self.transport_cc_extension = 0
+        self.repair_types: frozenset[int] = frozenset()
+        """Payload types of RTX."""
+        self.reduced_size = True
+        """RTCP packets need no report in front (RFC 5506)."""
         self.on_rtcp: Callable[[bytes], None] = lambda _compound: None
         self.on_activity: Callable[[], None] = lambda: None
         self.counters: Counter[str] = Counter()
@@ -106,6 +111,16 @@ class RawTransport:
     @property
     def connected(self) -> bool:
         return self.outgoing is not None
+
+    def offered(self, description: sdp.Description) -> None:
+        """What the other end's offer says of the packets that it will send."""
+        media = description.media
+        self.mid_extension = max((m.extension(sdp.MID) for m in media), default=0)
+        self.transport_cc_extension = max((m.extension(sdp.TRANSPORT_CC) for m in media), default=0)
+        self.mids.update({ssrc: m.mid for m in media for ssrc in m.ssrcs()})
+        codecs = [codec for m in media for codec in m.codecs().items()]
+        self.repair_types = frozenset(number for number, name in codecs if name == "RTX")
+        self.reduced_size = all("a=rtcp-rsize" in m.lines for m in media)
 
     async def connect(self, remote: sdp.Description) -> None:
         """Run connectivity checks and the DTLS handshake. Raises ConnectionError or TimeoutError."""

@@ -4,18 +4,22 @@ import itertools
 
 import pytest
 
-from bench.forward import PATTERN, arguments
+from bench.forward import PATTERN, SUBSCRIBERS, arguments, load_for
 from bench.load import BURST, CAMERA, MICROPHONE, NUMBER_BYTES, PAYLOAD_BYTES, Payloads, bursts, pattern
-from bench.report import ratios, summary, table
-from bench.scene import Round, percentiles
+from bench.process import Times
+from bench.report import ratios, summary, table, warnings
+from bench.scene import Round, held_up, percentiles
+from bench.viewer import Viewer
+from sfu import rtcp
 from sfu.codecs import keyframe
 from sfu.codecs.vp8_descriptor import describe
 
 
-def round_(cpu_us: float, waited_us: float = 0.0, *, recording: bool = False) -> Round:
+def round_(cpu_us: float, held_up_us: float = 0.0, *, recording: bool = False, lost: int = 0) -> Round:
     return Round(
-        recording=recording, sent=1000, delivered=2000, lost=0, cpu_us=cpu_us, cpu_main_us=cpu_us / 2,
-        waited_us=waited_us, latency_us=(200.0, 500.0), packets_per_send=6.0, packets_per_wakeup=6.0, late_ms=1.0,
+        recording=recording, duration_s=1.0, sent=1000, delivered=2000, lost=lost, repaired=0, cpu_us=cpu_us,
+        cpu_main_us=cpu_us / 2, held_up_us=held_up_us, latency_us=(200.0, 500.0), packets_per_send=6.0,
+        packets_per_wakeup=6.0, late_ms=1.0, generator_share=0.5,
     )  # fmt: skip
 
 
@@ -72,16 +76,62 @@ def test_recording_is_told_as_the_difference_of_neighbours_per_received_packet()
 
 def test_the_table_has_a_line_per_result_also_without_subscribers() -> None:
     results = [summary("Stemroom", bursts(1.0), 1, subscribers, [round_(8000.0)]) for subscribers in (0, 2)]
-    assert len(table(results).splitlines()) == 3
+    assert len(table(results).splitlines()) == 1 + 3
     assert "8.00 (per received)" in table(results)
 
 
 def test_publishers_need_enough_subscribers_to_be_among_them() -> None:
-    assert arguments([]).subscribers == [1, 10]
+    assert arguments([]).subscribers == SUBSCRIBERS
     with pytest.raises(SystemExit):
         arguments(["--publishers", "4", "--subscribers", "2"])
 
 
-def test_two_servers_are_compared_round_by_round() -> None:
+def test_the_rate_falls_where_the_generator_could_not_keep_up_with_what_comes_back() -> None:
+    chosen = arguments(["--seconds", "1"])
+    assert [len(load_for(n, chosen).sends) for n in (1, 10, 20, 50)] == [2400, 2400, 1200, 480]
+    several = arguments(["--seconds", "1", "--publishers", "4", "--subscribers", "10"])
+    assert len(load_for(10, several).sends) == 600
+    assert load_for(50, arguments(["--seconds", "1", "--pattern"])).tracks == (CAMERA, MICROPHONE)
+
+
+def test_two_servers_are_compared_round_by_round_where_both_were_calm() -> None:
     ours, theirs = [round_(4000.0), round_(9000.0)], [round_(8000.0), round_(10_000.0)]
     assert ratios(ours, theirs) == {"median": pytest.approx(0.7), "lowest": 0.5, "highest": 0.9}
+    assert ratios([*ours, round_(1.0)], [*theirs, round_(1.0, 900_000.0)])["lowest"] == 0.5
+    assert ratios([round_(1.0)], [round_(2.0, 900_000.0)])["median"] == 0.5
+
+
+def test_a_server_is_held_up_by_others_and_not_by_its_own_threads() -> None:
+    assert held_up([Times(on_cpu=100, waiting=20)]) == 20
+    assert held_up([Times(on_cpu=100, waiting=20), Times(on_cpu=30, waiting=100)]) == 0
+    assert held_up([Times(on_cpu=100, waiting=70), Times(on_cpu=30, waiting=100)]) == 40
+
+
+def test_doubtful_figures_are_said_to_be() -> None:
+    load = bursts(1.0)
+    assert warnings([summary("Stemroom", load, 1, 2, [round_(8000.0)])]) == []
+    doubtful = round_(8000.0, 500_000.0, lost=3)._replace(late_ms=80.0, generator_share=0.97)
+    said = warnings([summary("Stemroom", load, 1, 2, [doubtful])])
+    assert [words in line for words, line in zip(("lost", "late", "its core", "held"), said, strict=True)] == [True] * 4
+
+
+def test_a_viewer_reports_what_arrived_and_asks_for_what_it_was_to_miss() -> None:
+    viewer = Viewer(transport_cc_id=3, place=0)
+    for sequence in (7, 8, 10):
+        extension = b"\xbe\xde\0\1\x31" + sequence.to_bytes(2, "big") + b"\0"
+        viewer.arrived(b"\x90\x60" + bytes(10) + extension + b"payload", 1_000_000_000 * 60)
+    viewer.arrived(b"\x80\xc8" + bytes(20), 0)
+    assert [viewer.missed(5, index, number) for index, number in ((65_535, 99), (65_536, 100), (65_537, 101))] == [
+        False, True, False,
+    ]  # fmt: skip
+    feedback, request = viewer.answers(5)
+    assert feedback[1] == 205
+    assert feedback[12:16] == (7).to_bytes(2, "big") + (4).to_bytes(2, "big")
+    assert list(rtcp.parse(request)) == [rtcp.Nack(5, (0,))]
+    assert list(viewer.answers(5)) == []
+
+
+def test_a_viewer_that_was_offered_no_numbers_reports_no_arrivals() -> None:
+    viewer = Viewer(transport_cc_id=0, place=0)
+    viewer.arrived(b"\x90\x60" + bytes(10) + b"\xbe\xde\0\1\x31\0\1\0", 0)
+    assert list(viewer.answers(5)) == []
