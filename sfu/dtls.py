@@ -35,6 +35,9 @@ HANDSHAKE_S = 10.0
 MAX_QUEUED = 32
 """DTLS datagrams waiting; a flight is at most 6. Overflow: the newest is dropped and counted."""
 
+MAX_RECORD_BYTES = 1500
+"""Of one datagram that DTLS hands out."""
+
 HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
 """Hash functions taken in a fingerprint (RFC 8122 5 forbids the weaker ones)."""
 
@@ -123,3 +126,15 @@ class DtlsServer(RTCDtlsTransport):
         except TimeoutError:
             self._set_state(State.FAILED)
         return self.keys if self.state == "connected" else None
+
+    def close_notify(self) -> list[bytes]:
+        """The records that tell the other end that we close; none before the handshake is done or after its end."""
+        if self._ssl is None or self.state != "connected":
+            return []
+        records: list[bytes] = []
+        try:
+            self._ssl.shutdown()
+            while True:
+                records.append(self._ssl.bio_read(MAX_RECORD_BYTES))
+        except SSL.Error:  # nothing more to send, or a connection that is broken
+            return records

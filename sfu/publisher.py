@@ -14,7 +14,10 @@ from sfu.transport import Transport
 
 
 class Publisher:
-    """Owns the publish transport and replaces it when the offer comes from another peer connection."""
+    """Owns the publish transport and replaces it when the offer comes from another peer connection.
+
+    An offer of the same one with other ICE credentials restarts ICE (RFC 8839 5.4): tracks, SSRCs and keys stay.
+    """
 
     def __init__(
         self,
@@ -48,16 +51,23 @@ class Publisher:
         if transport_section.setup not in ("actpass", "active"):
             raise NegotiationError("bad_sdp", "the offer must let us be the DTLS server (setup:actpass)")
         ended: list[Track] = []
-        if self.transport is not None and (
-            self.transport.fingerprints != transport_section.fingerprints
-            or self.transport.state in ("failed", "closed")
-        ):
-            ended += self._drop_all()
-            self.transport.close()
-            self.transport = None
+        remote_ice = (transport_section.ice_ufrag, transport_section.ice_pwd)
+        if self.transport is not None:
+            is_same = self.transport.fingerprints == transport_section.fingerprints
+            is_gone = self.transport.state in ("failed", "closed")
+            if is_same and is_gone and self.transport.profile is not None:
+                # Its end holds on to keys that we have forgotten, and would begin no new handshake.
+                raise NegotiationError("connection_gone", "this peer connection was given up: make a new one")
+            if not is_same or is_gone:
+                ended += self._drop_all()
+                self.transport.close()
+                self.transport = None
+            elif self.transport.remote_ice != remote_ice:
+                self.transport.restart_ice()
         if self.transport is None:
             self.transport = self._new_transport(Inbound(self._touched, self._heard, self._limits))
             self.transport.fingerprints = transport_section.fingerprints
+        self.transport.remote_ice = remote_ice
         chosen: dict[str, Chosen] = {}
         for section in description.sections:
             pick = choose(section, self._video_codecs)

@@ -100,6 +100,10 @@ class Peer:
         sound = self._room.sound
         self.observer.active_speakers(sound.dominant, sound.speaking)
 
+    def restart_ice(self) -> bool:
+        """Offer the subscribe connection with new ICE credentials. False: that connection was given up."""
+        return self.subscriber.restart_ice()
+
     def show(self, track_id: str, height: int) -> None:
         """The participant shows somebody's track in so many lines, 0: not at all."""
         self.subscriber.show(track_id, height)

@@ -67,6 +67,7 @@ class Section(msgspec.Struct):
     rids: list[str]
     """Simulcast encodings that are sent, in the order of the offer (RFC 8853); empty without simulcast."""
     ice_ufrag: str
+    ice_pwd: str
     fingerprints: list[tuple[str, str]]
     setup: str
 
@@ -134,6 +135,9 @@ def _section(block: list[str], session: list[str]) -> Section:
     ufrag = first("ice-ufrag")
     if ufrag and not _ICE.match(ufrag):
         raise _bad("ice-ufrag is malformed")
+    ice_pwd = first("ice-pwd")
+    if ice_pwd and not _ICE.match(ice_pwd):
+        raise _bad("ice-pwd is malformed")
     fingerprints = []
     for value in attributes.get("fingerprint") or [first("fingerprint")]:
         algorithm, _, digest = value.partition(" ")
@@ -151,6 +155,7 @@ def _section(block: list[str], session: list[str]) -> Section:
         repair_of=_repairs(attributes.get("ssrc-group", [])),
         rids=_rids(attributes.get("simulcast", []), attributes.get("rid", [])),
         ice_ufrag=ufrag,
+        ice_pwd=ice_pwd,
         fingerprints=fingerprints,
         setup=first("setup"),
     )

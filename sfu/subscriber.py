@@ -118,6 +118,17 @@ class Subscriber:
             self._outstanding = None
             self._offer()
 
+    def restart_ice(self) -> bool:
+        """The next offer has new ICE credentials, and goes out now unless one is under way. False: there is nothing
+        left to restart, the participant is to begin anew."""
+        if self.transport is None:
+            return True
+        if self.transport.state in ("failed", "closed"):
+            return False
+        self.transport.restart_ice()
+        self._changed()
+        return True
+
     def answer(self, offer_id: int, sdp: str) -> None:
         """Apply the answer to offer `offer_id`; an older one is ignored. Raises NegotiationError."""
         if self._outstanding is None or self._outstanding[0] != offer_id or self.transport is None:

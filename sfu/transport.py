@@ -1,8 +1,9 @@
 """One peer connection: ICE, DTLS and SRTP together, with a receiving and a sending half.
 
 Life: `new` until the first valid check, `connecting` during the handshake, then `connected`, and at the end `failed`
-(handshake refused, or no valid check for 30 s) or `closed`. The owner closes it; closing ends the handshake task and
-forgets every address.
+(handshake refused, or no valid check for 30 s, in any state) or `closed`. The owner closes it; closing ends the
+handshake task and forgets every address. An ICE restart changes nothing of this: DTLS, keys and SSRCs stay (RFC 8842
+4).
 """
 
 import asyncio
@@ -53,6 +54,8 @@ class Transport:
         self.outbound = Outbound()
         self.state = "new"
         self.fingerprints: list[tuple[str, str]] = []
+        self.remote_ice = ("", "")
+        """ufrag and password of the peer's last description; other ones in its next mean an ICE restart."""
         self.profile: Profile | None = None
         self.dropped_short = self.dropped_policed = 0
         self.rtcp_refused = 0
@@ -71,7 +74,8 @@ class Transport:
         self._send_keys: SendKeys | None = None
         self._receive_keys: ReceiveKeys | None = None
         self._ssrcs: set[int] = set()
-        network.register(self.ice.ufrag, self)
+        self._registered: frozenset[str] = frozenset()
+        self._register(self.ice.ufrags)
 
     # --- sending (SendPath)
 
@@ -109,12 +113,28 @@ class Transport:
 
     # --- ICE and DTLS
 
+    def restart_ice(self) -> None:
+        """New credentials for our next description; checks with the present ones are answered until theirs come."""
+        if self.state not in ("failed", "closed"):
+            self.ice.restart()
+            self._register(self.ice.ufrags)
+
+    def _register(self, answered: frozenset[str]) -> None:
+        """Be found by these ufrags and by no other."""
+        for ufrag in self._registered - answered:
+            self._network.unregister(ufrag)
+        for ufrag in answered - self._registered:
+            self._network.register(ufrag, self)
+        self._registered = answered
+
     def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
         before = self.ice.selected
         answer = self.ice.answer(data, address, now, lambda: socket.claim(address, self, now))
         if answer is None:
             return False
         socket.send(answer.data, address)
+        if len(self._registered) > 1:
+            self._register(self.ice.ufrags)
         if answer.valid and self.state not in ("failed", "closed"):
             self._validated(socket, address)
             if answer.selects and (self.ice.selected != before or self._socket is not socket):
@@ -169,9 +189,12 @@ class Transport:
             self._on_state(self)
 
     def close(self) -> None:
-        """Forget the peer. Idempotent."""
+        """Tell the peer (DTLS close_notify) and forget it. Idempotent."""
         if self.state == "closed":
             return
+        if self.state == "connected":
+            for record in self._dtls.close_notify():
+                self.send(record)
         self._forget()
         self._set_state("closed")
 
@@ -180,7 +203,7 @@ class Transport:
         self._set_state("failed")
 
     def _forget(self) -> None:
-        self._network.unregister(self.ice.ufrag)
+        self._register(frozenset())
         for socket in self._seen_on:
             for address in [a for a, feed in socket.dtls.items() if feed == self._channel.feed]:
                 socket.forget(address)
@@ -245,7 +268,7 @@ class Transport:
     def tick(self, now: float, *, report: bool) -> None:
         """Every 50 ms; `report`: once a second, receiver and sender reports."""
         if self.state != "connected":
-            if self.state == "connecting" and self.ice.is_lost(now):
+            if self.state in ("new", "connecting") and self.ice.is_lost(now):
                 self.fail()
             return
         if self.ice.is_lost(now):

@@ -12,6 +12,7 @@ from signaling.messages import (
     FromParticipant,
     Heartbeat,
     IceCandidate,
+    IceRestart,
     Layer,
     ParticipantLeft,
     TrackMuted,
@@ -43,6 +44,8 @@ class Conversation:
                 return self._answer(message)
             case IceCandidate():
                 pass
+            case IceRestart():
+                return self._restart_ice(message)
             case TrackMuted():
                 return self._muted(message)
             case Layer():
@@ -81,6 +84,14 @@ class Conversation:
             peer.subscribe_answer(message.offer_id, message.sdp)
         except NegotiationError as error:
             return self._not_negotiated(error)
+        return None
+
+    def _restart_ice(self, message: IceRestart) -> Error | None:
+        if message.transport is not TransportName.SUBSCRIBE:
+            return self._refuse("unsupported")
+        if self._participant.peer is None or not self._participant.peer.restart_ice():
+            return self._refuse("connection_gone")
+        self._counters["ice_restarts_asked"] += 1
         return None
 
     def _muted(self, message: TrackMuted) -> Error | None:

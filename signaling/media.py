@@ -25,6 +25,9 @@ class MediaPeer(Protocol):
 
     def resend_offer(self) -> None: ...
 
+    def restart_ice(self) -> bool:
+        """Offer the subscribe connection with new ICE credentials. False: that connection was given up."""
+
     def show(self, track_id: str, height: int, /) -> None:
         """The participant shows somebody's track in so many lines, 0: not at all."""
 

@@ -119,6 +119,14 @@ class IceCandidate(Message, tag="ice_candidate"):
     mid: Mid | None = None
 
 
+class IceRestart(Message, tag="ice_restart"):
+    """From a page whose subscribe connection is interrupted: the next offer shall have new ICE credentials. (It
+    restarts ICE of its publish connection itself, by an offer.) Refused with `connection_gone` where the server gave
+    the connection up; the page then makes new ones."""
+
+    transport: TransportName
+
+
 class TrackMuted(Message, tag="track_muted"):
     """From a participant for its own track; to the others with `participant_id` filled in."""
 
@@ -230,6 +238,7 @@ FromParticipant = (
     | WebrtcOffer
     | WebrtcAnswer
     | IceCandidate
+    | IceRestart
     | TrackMuted
     | Layer
     | Heartbeat

@@ -59,6 +59,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 WEBSOCKET_ERRORS: dict[str, str] = {
     "bad_message": "The message cannot be understood",
+    "connection_gone": "The peer connection was given up: make new ones",
     "rate_limited": "Too many messages: this one was dropped",
     "sends_too_much": "More media comes from the participant than is taken: some of it is dropped",
     "session_full": "The session is full",

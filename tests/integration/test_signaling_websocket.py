@@ -423,6 +423,21 @@ async def test_a_limit_of_the_media_plane_is_told_to_the_one_who_reached_it(cont
     await page.socket.close()
 
 
+async def test_an_ice_restart_is_offered_or_refused_where_the_connection_was_given_up(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    peer = control.peer(session, joined)
+    offers = peer.offers
+    await page.send(type="ice_restart", transport="subscribe")
+    await page.send(type="ice_restart", transport="publish")
+    assert (await page.expect("error"))["id"] == "unsupported"
+    assert peer.offers == offers + 1
+    peer.gone = True
+    await page.send(type="ice_restart", transport="subscribe")
+    assert (await page.expect("error"))["id"] == "connection_gone"
+    assert peer.offers == offers + 1
+
+
 async def page_offer(page: Page) -> Json:
     offer = next((message for message in page.seen if message["type"] == "webrtc_offer"), None)
     return offer or await page.expect("webrtc_offer")

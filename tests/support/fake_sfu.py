@@ -33,6 +33,8 @@ class FakePeer:
         self.shown: list[tuple[str, int]] = []
         self.offers = 0
         self.started = False
+        self.gone = False
+        """Its subscribe connection was given up."""
         self.connection_states: dict[TransportName, str] = {}
 
     def publish(self, sdp: str, tracks: Sequence[TrackRequest]) -> str:
@@ -66,6 +68,11 @@ class FakePeer:
         if sdp == BAD_SDP:
             raise NegotiationError("bad_sdp", "no media section")
         self.answers.append((offer_id, sdp))
+
+    def restart_ice(self) -> bool:
+        if not self.gone:
+            self.resend_offer()
+        return not self.gone
 
     def show(self, track_id: str, height: int) -> None:
         self.shown.append((track_id, height))

@@ -13,6 +13,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from aioice import stun
 from aiortc.rtcdtlstransport import (
@@ -76,14 +77,14 @@ class RawTransport:
 
     role = "controlling"
 
-    def __init__(self, certificate: RTCCertificate | None = None) -> None:
+    def __init__(
+        self, certificate: RTCCertificate | None = None, family: socket.AddressFamily = socket.AF_INET
+    ) -> None:
         self.certificate = certificate or RTCCertificate.generateCertificate()
         (fingerprint,) = (f.value for f in self.certificate.getFingerprints() if f.algorithm == "sha-256")
         self.credentials = sdp.Credentials(secrets.token_hex(4), secrets.token_hex(12), fingerprint)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            self.socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        self._family = family
+        self.socket = self._open()
         self.outgoing: srtp.Direction | None = None
         self.incoming: srtp.Direction | None = None
         self.streams: dict[int, Incoming] = {}
@@ -108,6 +109,13 @@ class RawTransport:
         self._dtls: _DtlsClient | None = None
         self._checks: asyncio.Task[None] | None = None
 
+    def _open(self) -> socket.socket:
+        made = socket.socket(self._family, socket.SOCK_DGRAM)
+        made.setblocking(False)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            made.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        return made
+
     @property
     def connected(self) -> bool:
         return self.outgoing is not None
@@ -126,7 +134,8 @@ class RawTransport:
         """Run connectivity checks and the DTLS handshake. Raises ConnectionError or TimeoutError."""
         fingerprint = remote.first("fingerprint").split()
         self._remote = sdp.Credentials(remote.first("ice-ufrag"), remote.first("ice-pwd"), fingerprint[1])
-        self.socket.connect(remote.candidates()[0])
+        wanted = ":" if self._family == socket.AF_INET6 else "."
+        self.socket.connect(next(place for place in remote.candidates() if wanted in place[0]))
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._readable)
         self._checks = asyncio.create_task(self._check_forever())
         async with asyncio.timeout(CONNECT_S):
@@ -149,6 +158,29 @@ class RawTransport:
             asyncio.get_running_loop().remove_reader(self.socket.fileno())
             self.socket.close()
         self.outgoing = None
+
+    def new_credentials(self) -> None:
+        """For a description that restarts ICE; the checks under way go on with the old ones."""
+        self.credentials = replace(self.credentials, ufrag=secrets.token_hex(4), password=secrets.token_hex(12))
+
+    def rebind(self) -> None:
+        """Another port from now on, as behind a router that forgot the old one. Nothing is sent of its own."""
+        loop, remote = asyncio.get_running_loop(), self.socket.getpeername()
+        loop.remove_reader(self.socket.fileno())
+        self.socket.close()
+        self.socket = self._open()
+        self.socket.connect(remote)
+        loop.add_reader(self.socket.fileno(), self._readable)
+
+    async def restart_ice(self, remote: sdp.Description) -> None:
+        """Check with the credentials of the two new descriptions, until answered. DTLS stays."""
+        self._remote = replace(self._remote, ufrag=remote.first("ice-ufrag"), password=remote.first("ice-pwd"))
+        self._answered.clear()
+        if self._checks is not None:
+            self._checks.cancel()
+        self._checks = asyncio.create_task(self._check_forever())
+        async with asyncio.timeout(CONNECT_S):
+            await self._answered.wait()
 
     def send_rtcp(self, compound: bytes) -> None:
         if self.outgoing is not None:

@@ -126,6 +126,7 @@ def section(mid: str, kind: str, *, ssrcs: tuple[int, ...] = (), repair_of: dict
         repair_of=repair_of or {},
         rids=[],
         ice_ufrag="ufrag",
+        ice_pwd="p" * 24,
         fingerprints=[],
         setup="actpass",
     )

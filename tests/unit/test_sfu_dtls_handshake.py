@@ -306,6 +306,20 @@ async def test_the_peer_closing_is_seen(ends: Ends) -> None:
     await ends.close()
 
 
+async def test_our_closing_is_seen_by_the_peer(ends: Ends) -> None:
+    assert ends.server.close_notify() == [], "before the handshake there is nobody to tell"
+    assert await ends.handshake() is not None
+    closed = asyncio.Event()
+    ends.client.add_listener("statechange", closed.set)
+    for record in ends.server.close_notify():
+        ends.client.inbox.put_nowait(record)
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert ends.client.state == "closed"
+    await ends.close()
+    assert ends.server.close_notify() == []
+
+
 # --- private attributes of aiortc 1.16
 
 

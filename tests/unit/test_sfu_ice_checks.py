@@ -7,7 +7,7 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.ice import LOST_AFTER_S, MAX_ADDRESSES, Address, IceLite, username
+from sfu.ice import KNOWN_REQUIRED, LOST_AFTER_S, MAX_ADDRESSES, Address, IceLite, username
 
 HERE: Address = ("192.0.2.1", 5000)
 THERE: Address = ("198.51.100.9", 6000)
@@ -203,6 +203,131 @@ def test_a_peer_is_lost_when_its_checks_stop_and_not_before() -> None:
     lite.answer(check(lite), HERE, 100.0)
     assert not lite.is_lost(100.0 + LOST_AFTER_S)
     assert lite.is_lost(100.1 + LOST_AFTER_S)
+
+
+# --- restarts
+
+
+def restarted() -> tuple[IceLite, str, str]:
+    """A peer that was checked and restarts; and the credentials it had."""
+    lite = ice()
+    lite.answer(check(lite), HERE, 1.0)
+    old = lite.ufrag, lite.password
+    lite.restart()
+    return lite, *old
+
+
+def test_a_restart_gives_other_credentials_and_the_old_ones_are_answered_until_the_first_check_with_them() -> None:
+    lite, old_ufrag, old_password = restarted()
+    assert old_ufrag != lite.ufrag
+    assert old_password != lite.password
+    assert lite.ufrags == {old_ufrag, lite.ufrag}
+    with_the_old = check(lite, user=f"{old_ufrag}:them", password=old_password)
+    answer = lite.answer(with_the_old, HERE, 2.0)
+    assert answer is not None
+    assert answer.valid
+    assert not answer.selects
+    assert stun.parse_message(answer.data).check_message_integrity(old_password.encode())
+    assert lite.answer(check(lite), THERE, 3.0) is not None
+    assert lite.ufrags == {lite.ufrag}
+    assert lite.answer(with_the_old, HERE, 4.0) is None
+    assert lite.last_check == 3.0
+
+
+def test_the_first_check_after_a_restart_selects_its_pair() -> None:
+    lite, _, _ = restarted()
+    assert lite.selected == HERE
+    lite.answer(check(lite), THERE, 2.0)
+    assert lite.selected == THERE
+    lite.answer(check(lite), HERE, 3.0)
+    assert lite.selected == THERE
+    assert set(lite.addresses) == {HERE, THERE}
+
+
+@pytest.mark.parametrize("swapped", [True, False])
+def test_an_old_ufrag_with_a_new_password_is_not_authentic_nor_the_other_way_round(swapped: bool) -> None:
+    lite, old_ufrag, old_password = restarted()
+    user, password = (old_ufrag, lite.password) if swapped else (lite.ufrag, old_password)
+    assert lite.answer(check(lite, user=f"{user}:them", password=password), THERE, 2.0) is None
+    assert lite.ufrags == {old_ufrag, lite.ufrag}
+    assert THERE not in lite.addresses
+
+
+def test_a_flood_of_restarts_keeps_the_credentials_in_use_and_the_last_ones() -> None:
+    lite, old_ufrag, _ = restarted()
+    between = lite.ufrag
+    for _ in range(1000):
+        lite.restart()
+        assert lite.ufrags == {old_ufrag, lite.ufrag}
+    assert lite.answer(check(lite, user=f"{between}:them"), THERE, 2.0) is None
+
+
+def test_a_restart_before_the_first_check_keeps_nothing() -> None:
+    lite = ice()
+    lite.restart()
+    assert lite.ufrags == {lite.ufrag}
+    lite.answer(check(lite), HERE, 1.0)
+    assert lite.selected == HERE
+
+
+def test_checks_with_old_credentials_keep_a_peer_alive() -> None:
+    lite, old_ufrag, old_password = restarted()
+    lite.answer(check(lite, user=f"{old_ufrag}:them", password=old_password), HERE, 50.0)
+    assert not lite.is_lost(50.0 + LOST_AFTER_S)
+    assert lite.is_lost(50.1 + LOST_AFTER_S)
+
+
+# --- unknown attributes
+
+
+def with_attributes(lite: IceLite, attributes: list[tuple[int, bytes]], *, password: str | None = None) -> bytes:
+    """A request that has these before its integrity."""
+    plain = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"USERNAME": f"{lite.ufrag}:them"})
+    body = b"".join(n.to_bytes(2, "big") + len(v).to_bytes(2, "big") + v + bytes(-len(v) % 4) for n, v in attributes)
+    grown = bytes(plain) + body
+    sized = grown[:2] + (len(grown) - 20 + 24).to_bytes(2, "big") + grown[4:]
+    tag = stun.message_integrity(sized, (password or lite.password).encode())
+    return sized + b"\x00\x08\x00\x14" + tag
+
+
+def unknown_in(reply: bytes) -> list[int]:
+    place = 20
+    while int.from_bytes(reply[place : place + 2], "big") != 0x000A:
+        size = int.from_bytes(reply[place + 2 : place + 4], "big")
+        place += 4 + size + -size % 4
+    size = int.from_bytes(reply[place + 2 : place + 4], "big")
+    return [int.from_bytes(reply[n : n + 2], "big") for n in range(place + 4, place + 4 + size, 2)]
+
+
+@pytest.mark.parametrize("unknown", [[0x0026], [0x0026, 0x7FFF, 0x0002], [0x001C]])
+def test_what_must_be_understood_and_is_not_is_named_in_a_420(unknown: list[int]) -> None:
+    lite = ice()
+    known = [(0x0024, bytes(4)), (0xC057, bytes(4))]
+    request = with_attributes(lite, [(number, b"?") for number in unknown] + known)
+    answer = lite.answer(request, HERE, 1.0)
+    assert answer is not None
+    assert not answer.valid
+    reply = stun.parse_message(answer.data)
+    assert (reply.message_class, reply.error_code) == (stun.Class.ERROR, 420)
+    assert reply.check_message_integrity(lite.password.encode())
+    assert "FINGERPRINT" in reply.attributes
+    assert unknown_in(answer.data) == unknown
+    assert (lite.selected, lite.addresses) == (None, {})
+
+
+def test_unknown_attributes_of_a_request_that_is_not_authentic_get_no_answer() -> None:
+    lite = ice()
+    refused(lite, with_attributes(lite, [(0x0026, b"")], password="wrong"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 0x7FFF), st.binary(max_size=9)), max_size=60))
+def test_an_answer_to_unknown_attributes_is_hardly_longer_than_the_request(attributes: list[tuple[int, bytes]]) -> None:
+    lite = ice()
+    request = with_attributes(lite, [(n, v) for n, v in attributes if n not in KNOWN_REQUIRED])
+    answer = lite.answer(request, HERE, 1.0)
+    assert answer is not None
+    assert answer.valid == (not any(n not in KNOWN_REQUIRED for n, _ in attributes))
+    assert len(answer.data) <= len(request) + 24
 
 
 # --- username()

@@ -1,5 +1,6 @@
 """What a publisher's offers do to its tracks and its transport; an offer that is refused changes nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
 from sfu.publisher import Publisher
 from sfu.sdp import parse
 from sfu.settings import MediaSettings
+from sfu.srtp import Profile
 from sfu.track import Track
 from tests.support import sdp
 from tests.support.sfu_media import MID_ID, deliver, one_byte_extensions
@@ -28,6 +30,12 @@ class FakeTransport:
         self.inbound = inbound
         self.fingerprints: list[tuple[str, str]] = []
         self.state = "new"
+        self.profile: Profile | None = None
+        self.remote_ice = ("", "")
+        self.restarts = 0
+
+    def restart_ice(self) -> None:
+        self.restarts += 1
 
     def close(self) -> None:
         self.state = "closed"
@@ -127,8 +135,48 @@ def test_an_offer_of_another_peer_connection_replaces_transport_and_tracks() -> 
     assert published.publisher.transport is second
 
 
+def with_ice(text: str, ufrag: str = "other", password: str = "q" * 24) -> str:
+    text = re.sub(r"a=ice-ufrag:[^\r\n]+", f"a=ice-ufrag:{ufrag}", text)
+    return re.sub(r"a=ice-pwd:[^\r\n]+", f"a=ice-pwd:{password}", text)
+
+
+def test_new_credentials_of_the_same_peer_connection_restart_ice_and_keep_everything_else() -> None:
+    published = Published()
+    published.offer(CHROMIUM, BOTH)
+    (transport,) = published.transports
+    sources = dict(transport.inbound.sources)
+    published.offer(CHROMIUM, BOTH)
+    assert transport.restarts == 0, "the same credentials again are no restart"
+    _, new, ended = published.offer(with_ice(CHROMIUM), BOTH)
+    assert (new, ended, len(published.transports), transport.restarts) == ([], [], 1, 1)
+    assert transport.inbound.sources == sources
+    published.offer(with_ice(CHROMIUM), BOTH)
+    assert transport.restarts == 1
+    published.offer(with_ice(CHROMIUM, password="r" * 24), BOTH)
+    assert transport.restarts == 2, "one of the two is enough (RFC 8839 5.4)"
+
+
+def test_tracks_may_change_in_the_offer_that_restarts_ice() -> None:
+    published = Published()
+    published.offer(CHROMIUM, BOTH)
+    _, new, ended = published.offer(with_ice(CHROMIUM), [CAMERA])
+    assert (new, ended, published.transports[0].restarts) == ([], ["t_0"], 1)
+
+
 @pytest.mark.parametrize("state", ["failed", "closed"])
-def test_a_dead_transport_is_replaced_also_for_the_same_peer_connection(state: str) -> None:
+def test_a_peer_connection_that_was_connected_and_given_up_is_told_so(state: str) -> None:
+    """Its DTLS would not begin anew, and the keys are forgotten."""
+    published = Published()
+    published.offer(CHROMIUM, BOTH)
+    published.transports[0].profile = Profile.AEAD_AES_128_GCM
+    published.transports[0].state = state
+    assert published.refused(with_ice(CHROMIUM), BOTH) == "connection_gone"
+    _, new, _ = published.offer(offer(sdp.Outgoing("0", "audio", "opus", 1)), [MICROPHONE])
+    assert new == ["t_2"]
+
+
+@pytest.mark.parametrize("state", ["failed", "closed"])
+def test_a_transport_that_never_connected_is_replaced_also_for_the_same_peer_connection(state: str) -> None:
     published = Published()
     published.offer(CHROMIUM, BOTH)
     published.transports[0].state = state

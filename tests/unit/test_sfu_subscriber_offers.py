@@ -24,6 +24,10 @@ class FakeTransport(Viewer):
         self.outbound = Outbound()
         self.fingerprints: list[tuple[str, str]] = []
         self.state = "new"
+        self.restarts = 0
+
+    def restart_ice(self) -> None:
+        self.restarts += 1
 
     def close(self) -> None:
         self.state = "closed"
@@ -35,7 +39,7 @@ class Offered:
         self.transport = FakeTransport()
         self.subscriber = Subscriber(
             self._transport,  # type: ignore[arg-type]
-            lambda _transport: Local("ourufrag", "p" * 24, "AB", [("192.0.2.1", 8189)]),
+            lambda _transport: Local(f"ufrag{self.transport.restarts}", "p" * 24, "AB", [("192.0.2.1", 8189)]),
             lambda id, text, tracks: self.offers.append((id, text, list(tracks))),
             max_subscriptions,
         )
@@ -373,6 +377,40 @@ def test_a_dead_transport_is_sent_nothing_more(state: str) -> None:
     offered.subscriber.run()
     assert source.targets == []
     offered.subscriber.close()
+
+
+def test_an_ice_restart_is_offered_at_once_with_the_same_streams() -> None:
+    offered = watching(track("t_a"), microphone("t_m"))
+    before = offered.offers[-1][1]
+    assert offered.subscriber.restart_ice()
+    after = offered.offers[-1][1]
+    assert after.replace("ufrag1", "ufrag0").replace("o=- 1 2 ", "o=- 1 1 ") == before
+    assert "a=ice-ufrag:ufrag1" in after
+    offered.answer()
+    assert [s.encoding for s in offered.subscriber.subscriptions()] == [None, None]
+    assert offered.transport.restarts == 1
+
+
+def test_an_ice_restart_behind_an_open_offer_comes_after_its_answer() -> None:
+    offered = watching(track("t_a"))
+    offered.subscriber.add(track("t_b"))
+    count = len(offered.offers)
+    assert offered.subscriber.restart_ice()
+    assert len(offered.offers) == count
+    offered.answer()
+    assert len(offered.offers) == count + 1
+    assert "a=ice-ufrag:ufrag1" in offered.offers[-1][1]
+
+
+def test_there_is_nothing_to_restart_before_the_first_offer_and_after_the_end() -> None:
+    offered = Offered()
+    offered.subscriber.ready()
+    assert offered.subscriber.restart_ice()
+    assert offered.offers == []
+    ended = watching(track("t_a"))
+    ended.transport.state = "failed"
+    assert not ended.subscriber.restart_ice()
+    assert (ended.transport.restarts, len(ended.offers)) == (0, 1)
 
 
 def test_closing_stops_every_subscription_and_closes_the_transport() -> None:

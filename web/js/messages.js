@@ -97,6 +97,7 @@
  * @typedef {{type: 'hello', token: string, resume: boolean}
  *   | {type: 'webrtc_offer', transport: 'publish', sdp: string, tracks: TrackRequest[], offer_id: number}
  *   | {type: 'webrtc_answer', transport: 'subscribe', sdp: string, offer_id: number}
+ *   | {type: 'ice_restart', transport: 'subscribe'}
  *   | {type: 'track_muted', track_id: string, muted: boolean}
  *   | {type: 'layer', track_id: string, height: number}
  *   | {type: 'heartbeat'}
