@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 JUMP = 3000
 """A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
 
+LIVE_AUDIO_S = 0.5
+"""A missing packet of sound is asked for so long for viewers: their jitter buffers have played over it by then."""
+
+LIVE_VIDEO_S = 0.8
+"""A picture that stands still for longer is started again by a key frame sooner than repaired."""
+
+RECORDED_S = 2.9
+"""A recorded encoding keeps asking while the sender may have the packet and the recorder waits for it: Chromium keeps
+what it sent for 1 s at least and 3 s at most, the recorder waits 3 s (`recorder.gap_wait_s`)."""
+
 VIEWER_ORIENTATION_ID = 1
 """Id of the video orientation extension in every subscribe offer."""
 
@@ -40,6 +50,7 @@ class Encoding(SrtpStream):
 
     __slots__ = (
         "_key_frame",
+        "_late",
         "_level",
         "_pending",
         "_tap",
@@ -91,6 +102,8 @@ class Encoding(SrtpStream):
         self.first_index = first_index
         self.history = history
         self.missing = Missing()
+        self._late = False
+        """The oldest hole is one that viewers were given a key frame for."""
         self.requests = KeyFrameRequests()
         self._touched = touched
         self._pending: list[Packet] = []
@@ -243,12 +256,19 @@ class Encoding(SrtpStream):
             self._tick_tap(now)
 
     def tick(self, now: float) -> list[int]:
-        """Every 50 ms: the sequence numbers to ask for again. What is given up costs a key frame, also where nobody but
-        a recording takes this encoding."""
-        lost = self.missing.lost
-        due = self.missing.due(now) if self.missing else []
-        if self.missing.lost > lost:
-            self.want_key_frame()
+        """Every 50 ms, and every 10 ms while something is missing: the sequence numbers to ask for again.
+
+        What is given up costs a key frame, also where nobody but a recording takes this encoding; what viewers have
+        waited too long for does as well, while a recording goes on waiting."""
+        missing = self.missing
+        due: list[int] = []
+        if missing.holes:
+            live_s = LIVE_AUDIO_S if self._key_frame is None else LIVE_VIDEO_S
+            lost, late = missing.lost, missing.oldest_s(now) > live_s
+            due = missing.due(now, live_s if self._tap is None else RECORDED_S)
+            if missing.lost > lost or (late and not self._late):
+                self.want_key_frame()
+            self._late = late
         self._tick_tap(now)
         return due
 

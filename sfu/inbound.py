@@ -218,13 +218,30 @@ class Inbound:
             if report is not None:
                 packets.append(report)
         for source in self.sources.values():
-            wants_repair = "nack" in source.chosen.codec.feedback
             for encoding in source.encodings:
-                due = encoding.tick(now)
-                if due and wants_repair:
-                    packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
-                if encoding.requests.due(now):
-                    packets.append(pli(LOCAL_SSRC, encoding.ssrc))
+                packets += self._requests(source, encoding, now)
+        return packets
+
+    def repair(self, now: float) -> list[bytes]:
+        """RTCP that is due every 10 ms while packets are missing: requests for them."""
+        packets: list[bytes] = []
+        for source in self.sources.values():
+            for encoding in source.encodings:
+                if encoding.missing.holes:
+                    packets += self._requests(source, encoding, now)
+        return packets
+
+    def misses(self) -> bool:
+        """Packets of some encoding are missing."""
+        return any(encoding.missing.holes for source in self.sources.values() for encoding in source.encodings)
+
+    def _requests(self, source: Source, encoding: Encoding, now: float) -> list[bytes]:
+        packets: list[bytes] = []
+        due = encoding.tick(now)
+        if due and "nack" in source.chosen.codec.feedback:
+            packets.append(nack(LOCAL_SSRC, encoding.ssrc, due))
+        if encoding.requests.due(now):
+            packets.append(pli(LOCAL_SSRC, encoding.ssrc))
         return packets
 
     def receiver_report(self, now: float) -> bytes | None:

@@ -20,16 +20,16 @@ class Outbound:
     def all(self) -> list[Subscription]:
         return list(self._by_ssrc.values())
 
-    def nack(self, packet: Nack) -> None:
+    def nack(self, packet: Nack, now: float) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
         if subscription is not None:
             for sequence in packet.sequence_numbers:
-                subscription.retransmit(sequence)
+                subscription.retransmit(sequence, now)
 
     def key_frame_request(self, packet: KeyFrameRequest) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
-        if subscription is not None and subscription.encoding is not None:
-            subscription.encoding.want_key_frame()
+        if subscription is not None:
+            subscription.key_frame_request(packet.fir_number)
 
     def reports(self, packet: ReceiverReports, ntp_now: int) -> None:
         for block in packet.blocks:

@@ -59,6 +59,8 @@ class KeyFrameRequest(msgspec.Struct, frozen=True):
     """PLI or FIR for one source."""
 
     ssrc: int
+    fir_number: int | None = None
+    """Of a FIR, 0..255: one with the number of the one before is the same request (RFC 5104 4.3.1.2). None: a PLI."""
 
 
 Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest
@@ -92,7 +94,7 @@ def _parse_one(count: int, kind: int, packet: bytes) -> Iterator[Packet]:
         yield KeyFrameRequest(int.from_bytes(packet[8:12], "big"))
     elif kind == PAYLOAD_FEEDBACK and count == FIR:
         for entry in range(12, size - 7, 8):
-            yield KeyFrameRequest(int.from_bytes(packet[entry : entry + 4], "big"))
+            yield KeyFrameRequest(int.from_bytes(packet[entry : entry + 4], "big"), packet[entry + 4])
 
 
 def _blocks(count: int, packet: bytes, offset: int) -> ReceiverReports:

@@ -96,4 +96,5 @@ def _subscription(subscription: Subscription, now: float) -> dict[str, Any]:
         "jitter_ms": round(1000 * subscription.jitter / subscription.clock_rate_hz, 2),
         "retransmitted": subscription.retransmitted,
         "not_retransmitted": subscription.skipped,
+        "requested_again": subscription.repeated,
     }

@@ -56,7 +56,10 @@ class SrtpStream:
         not to be used."""
         top = self.highest
         index = top + ((sequence - top + 32768) & 65535) - 32768
-        if index <= top - WINDOW or index < 0 or self.seen[index % WINDOW] == index:
+        behind = index <= top - WINDOW or index < 0
+        if behind:
+            index += 65536  # too old to be taken; or its sender jumped by more than half of the numbers: the tag tells
+        if self.seen[index % WINDOW] == index:
             self.replayed += 1
             return None
         offset = 12 + 4 * (first & 15)
@@ -70,7 +73,10 @@ class SrtpStream:
         try:
             payload = self._decrypt((self._nonce ^ index).to_bytes(12, "big"), data[offset:], data[:offset])
         except InvalidTag:
-            self.failed += 1
+            if behind:
+                self.replayed += 1
+            else:
+                self.failed += 1
             return None
         octet = -1
         if size:
@@ -123,4 +129,5 @@ class RepairStream(SrtpStream):
             encoding.replayed += 1
             return
         self.repaired += 1
+        encoding.missing.resent(original, now)
         encoding.accept(original, second & 0x80, timestamp, payload[2:], 0, octet, now)

@@ -27,12 +27,22 @@ MAX_RETRANSMISSIONS = 200
 """Packets sent again to one subscription between two ticks (50 ms): 35 Mbit/s. Overflow: not sent, counted."""
 
 
+MAX_RESENT = 1024
+"""Retransmissions of one subscription whose times are remembered. Overflow: the oldest is forgotten."""
+
+RESEND_SHARE = 0.8
+"""A packet is not sent again before this share of a round trip is over: the answer to the request before is on its way.
+Not the whole of it, or a viewer who has measured a millisecond less than we have waits for another round."""
+
+
 class Subscription:
     __slots__ = (
         "_budget",
+        "_fir_number",
         "_index_offset",
         "_last_output",
         "_picture_offset",
+        "_resent",
         "_rtx_index",
         "_timestamp_offset",
         "_tl0_offset",
@@ -48,6 +58,7 @@ class Subscription:
         "path",
         "payload_type",
         "rate",
+        "repeated",
         "retransmitted",
         "round_trip_s",
         "rtx_payload_type",
@@ -89,7 +100,11 @@ class Subscription:
         and TL0PICIDX."""
         self._rtx_index = secrets.randbelow(20_000)
         self._budget = MAX_RETRANSMISSIONS
-        self.packets = self.octets = self.retransmitted = self.skipped = 0
+        self._resent: dict[int, float] = {}
+        """Index in our sequence -> when it was sent again last, oldest first."""
+        self._fir_number: int | None = None
+        self.packets = self.octets = self.retransmitted = self.repeated = self.skipped = 0
+        """`repeated`: requests for what was sent again less than a round trip ago."""
         self.lost = self.fraction_lost = 0
         self.jitter = 0
         self.rate = Rate()
@@ -146,7 +161,16 @@ class Subscription:
     def new_tick(self) -> None:
         self._budget = MAX_RETRANSMISSIONS
 
-    def retransmit(self, sequence: int) -> None:
+    def key_frame_request(self, fir_number: int | None) -> None:
+        """The receiver sent a PLI (None) or a FIR; a FIR that is repeated is the same wish."""
+        if fir_number is not None:
+            if fir_number == self._fir_number:
+                return
+            self._fir_number = fir_number
+        if self.encoding is not None:
+            self.encoding.want_key_frame()
+
+    def retransmit(self, sequence: int, now: float) -> None:
         """The receiver misses packet `sequence` (16 bits): send it again as RTX if it is still there."""
         encoding = self.encoding
         if encoding is None or not self.rtx_payload_type:
@@ -158,6 +182,16 @@ class Subscription:
         if packet is None or not self._budget:
             self.skipped += 1
             return
+        resent = self._resent
+        sent_at = resent.get(output)
+        if sent_at is not None:
+            if now - sent_at < RESEND_SHARE * self.round_trip_s:
+                self.repeated += 1
+                return
+            del resent[output]
+        resent[output] = now
+        if len(resent) > MAX_RESENT:
+            del resent[next(iter(resent))]
         self._budget -= 1
         payload = packet.payload
         descriptor = packet.descriptor

@@ -14,8 +14,9 @@ from sfu.rtcp import SenderReport
 
 log = structlog.get_logger()
 
-LINGER_S = 0.5
-"""A repair takes a NACK (50 ms) and a round trip, a few times over; the file is finished that much later."""
+LINGER_S = 1.0
+"""A repair takes a NACK and a round trip, a few times over, and senders keep what they sent for 1 s; the file of a
+track that misses something is finished that much later."""
 
 
 class EncodingTap:

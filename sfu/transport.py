@@ -259,11 +259,19 @@ class Transport:
             elif isinstance(packet, rtcp.ReceiverReports):
                 self.outbound.reports(packet, self._network.ntp(now))
             elif isinstance(packet, rtcp.Nack):
-                self.outbound.nack(packet)
+                self.outbound.nack(packet, now)
             elif isinstance(packet, rtcp.KeyFrameRequest):
                 self.outbound.key_frame_request(packet)
 
     # --- regular duties
+
+    def repair(self, now: float) -> bool:
+        """Every 10 ms while packets are missing; False: of this transport's none is."""
+        if self.state != "connected":
+            return False
+        for packet in self.inbound.repair(now):
+            self.send_rtcp(packet)
+        return self.inbound.misses()
 
     def tick(self, now: float, *, report: bool) -> None:
         """Every 50 ms; `report`: once a second, receiver and sender reports."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sfu.encoding import Encoding
+from sfu.encoding import LIVE_AUDIO_S, LIVE_VIDEO_S, RECORDED_S, Encoding
 from sfu.inbound import DEFAULT_LIMITS, MAX_ENDED, Inbound, Source
 from sfu.negotiation import MID, ORIENTATION, RID, TRANSPORT_SEQUENCE, Chosen
 from sfu.rtcp import KeyFrameRequest, Nack, Packet, ReceiverReports, SenderReport, parse
@@ -301,9 +301,69 @@ def test_a_packet_that_is_given_up_costs_a_key_frame_also_when_nobody_watches() 
     publisher = Publisher(77, 96)
     deliver(inbound, publisher.seal(5, vp8(0, key=True), extensions=MID_1), 1.0)
     deliver(inbound, publisher.seal(7, vp8(2), extensions=MID_1), 1.03)
-    asked = [packet for now in (1.05, 1.1, 2.0) for packet in requests(inbound, now)]
-    assert all(isinstance(packet, Nack) for packet in asked)
-    assert KeyFrameRequest(77) in requests(inbound, 2.6)
+    asked = [packet for now in (1.05, 1.2, 1.5) for packet in requests(inbound, now)]
+    assert asked == [Nack(77, (6,))] * 3
+    assert requests(inbound, 1.04 + LIVE_VIDEO_S) == [KeyFrameRequest(77)]
+    assert requests(inbound, 3.0) == [KeyFrameRequest(77)], "until it comes"
+
+
+class Tap:
+    def packet(self, arrival_s: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None: ...
+
+    def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None: ...
+
+    def end(self, now_s: float) -> None: ...
+
+
+def test_a_recorded_packet_is_asked_for_while_its_sender_may_have_it_though_viewers_got_a_key_frame() -> None:
+    inbound, _ = camera()
+    publisher = Publisher(77, 96)
+    deliver(inbound, publisher.seal(5, vp8(0, key=True), extensions=MID_1), 1.0)
+    (encoding,) = inbound.encodings()
+    encoding.record(Tap(), 1.0)
+    encoding.requests.arrived()
+    deliver(inbound, publisher.seal(7, vp8(2), extensions=MID_1), 1.03)
+    found: list[Packet] = []
+    for step in range(300):
+        now = 1.03 + step / 100
+        found += (asked := requests(inbound, now))
+        if asked and isinstance(asked[-1], KeyFrameRequest):
+            assert now - 1.03 >= LIVE_VIDEO_S
+            encoding.requests.arrived()
+        if Nack(77, (6,)) in asked:
+            last_nack = now
+    assert found.count(KeyFrameRequest(77)) == 2, "one when viewers have waited long enough, one when it is given up"
+    assert RECORDED_S - 0.3 < last_nack - 1.03 <= RECORDED_S
+    assert encoding.missing.lost == 1
+
+
+def test_sound_is_asked_for_as_long_as_somebody_can_play_it_and_longer_for_a_recording() -> None:
+    for recorded, patience_s in ((False, LIVE_AUDIO_S), (True, RECORDED_S)):
+        inbound = Inbound([], lambda _source, _encoding: None)
+        described = section("0", "audio")
+        inbound.negotiated(described.extensions)
+        inbound.add("t", described, Chosen(OPUS, 0))
+        for index in (5, 7):
+            extensions = one_byte_extensions((MID_ID, b"0"))
+            deliver(inbound, Publisher(7, 111).seal(index, b"x", extensions=extensions), 1.0)
+            if recorded and index == 5:
+                inbound.encodings()[0].record(Tap(), 1.0)
+        asked = [step / 100 for step in range(400) if Nack(7, (6,)) in requests(inbound, 1.0 + step / 100)]
+        assert patience_s - 0.3 < asked[-1] <= patience_s
+
+
+def test_between_ticks_only_what_is_missing_is_asked_for() -> None:
+    inbound, _ = camera()
+    publisher = Publisher(77, 96)
+    deliver(inbound, publisher.seal(5, vp8(0, key=True), extensions=MID_1), 1.0)
+    assert not inbound.misses()
+    assert inbound.repair(1.01) == []
+    deliver(inbound, publisher.seal(8, vp8(3), extensions=MID_1), 1.02)
+    assert inbound.misses()
+    assert read(inbound.repair(1.03)) == [Nack(77, (6, 7))]
+    for index in (6, 7):
+        deliver(inbound, publisher.seal(index, vp8(index - 5), extensions=MID_1), 1.04)
+    assert not inbound.misses()
 
 
 def test_a_report_that_was_held_up_does_not_move_its_stream_against_the_other() -> None:

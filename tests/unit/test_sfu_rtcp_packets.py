@@ -102,7 +102,7 @@ def test_aiortc_reads_our_nack_and_pli() -> None:
 def test_a_pli_names_one_source_and_a_fir_each_of_its_entries() -> None:
     assert read(pli(1, 9)) == [KeyFrameRequest(9)]
     fir = struct.pack("!BBHIIIIII", 0x84, 206, 6, 1, 0, 7, 1 << 24, 8, 2 << 24)
-    assert read(fir) == [KeyFrameRequest(7), KeyFrameRequest(8)]
+    assert read(fir) == [KeyFrameRequest(7, 1), KeyFrameRequest(8, 2)]
 
 
 def test_a_compound_packet_is_read_to_its_end_and_what_is_unknown_is_skipped() -> None:

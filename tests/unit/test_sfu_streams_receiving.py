@@ -192,9 +192,9 @@ def test_arrivals_that_nobody_reports_are_capped() -> None:
 def test_skipped_numbers_are_missing_until_they_come() -> None:
     stream = Stream()
     stream.send(0, 1, 4)
-    assert stream.encoding.missing.due(1.0) == [2, 3]
+    assert stream.encoding.missing.due(1.1, 1.5) == [2, 3]
     stream.send(3)
-    assert stream.encoding.missing.due(2.0) == [2]
+    assert stream.encoding.missing.due(2.0, 1.5) == [2]
     assert stream.indices == [0, 1, 4, 3]
 
 
@@ -231,6 +231,20 @@ def test_what_is_older_than_the_window_is_refused() -> None:
     assert stream.indices[-1] == 11
 
 
+@pytest.mark.parametrize("jump", [32_767, 32_769, 45_536, 61_000])
+@pytest.mark.parametrize("first", [0, 30_000, 65_530, 200_000])
+def test_a_jump_by_more_than_half_of_the_numbers_is_followed_into_the_next_rollover(first: int, jump: int) -> None:
+    """What looks like a jump backwards by 16 bits, and is none by the sender's rollover counter."""
+    stream = Stream(first_index=first)
+    stream.send(first, first + 1, first + 1 + jump, first + 2 + jump)
+    assert stream.indices == [first, first + 1, first + 1 + jump, first + 2 + jump]
+    assert len(stream.encoding.missing) == 0
+    assert stream.encoding.replayed == 0
+    stream.send(first, first + 1)
+    assert stream.encoding.replayed + stream.encoding.failed == 2, "what was taken before is not taken again"
+    assert len(stream.indices) == 4
+
+
 def test_a_jump_backwards_is_refused_until_the_numbers_are_new_again() -> None:
     stream = Stream(first_index=40_000)
     stream.send(40_000)
@@ -243,7 +257,7 @@ def test_a_jump_backwards_is_refused_until_the_numbers_are_new_again() -> None:
 def test_numbers_before_the_first_rollover_do_not_exist() -> None:
     stream = Stream()
     stream.send(0)
-    stream.take(stream.publisher.seal(65_535, b"would be index -1"))
+    stream.take(stream.publisher.seal(5 * 65_536 - 1, b"would be index -1"))
     assert stream.indices == [0]
 
 

@@ -105,7 +105,7 @@ class Machine(RuleBasedStateMachine):
     def asked_again(self, place: int, back: int) -> None:
         ssrc = self.subscriptions[place].ssrc
         top = max((index for number, index in self.sent if number == ssrc), default=0)
-        self.subscriptions[place].retransmit((top - back) & 0xFFFF)
+        self.subscriptions[place].retransmit((top - back) & 0xFFFF, 0.0)
 
     @rule()
     def tick(self) -> None:

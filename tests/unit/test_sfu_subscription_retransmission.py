@@ -3,7 +3,7 @@
 from sfu.encoding import Encoding
 from sfu.outbound import MAX_SENDER_REPORTS, Outbound
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
-from sfu.subscription import MAX_RETRANSMISSIONS, Subscription
+from sfu.subscription import MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
 from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
 
 
@@ -28,9 +28,9 @@ class Watched:
             self.next += 1
         self.sent += self.viewer.packets()
 
-    def again(self, *sequences: int) -> list[Sent]:
+    def again(self, *sequences: int, now: float = 2.0) -> list[Sent]:
         for sequence in sequences:
-            self.subscription.retransmit(sequence & 0xFFFF)
+            self.subscription.retransmit(sequence & 0xFFFF, now)
         return self.viewer.packets()
 
 
@@ -117,6 +117,50 @@ def test_retransmissions_between_two_ticks_are_bounded() -> None:
     assert len(watched.again(watched.sent[1].sequence)) == 1
 
 
+def test_what_was_sent_again_less_than_a_round_trip_ago_is_on_its_way() -> None:
+    watched = Watched()
+    watched.send(3)
+    watched.subscription.round_trip_s = 0.1
+    missed = watched.sent[1].sequence
+    assert len(watched.again(missed, missed, now=2.0)) == 1
+    assert watched.again(missed, now=2.0 + 0.9 * RESEND_SHARE * 0.1) == []
+    assert len(watched.again(missed, watched.sent[2].sequence, now=2.0 + 0.1)) == 2
+    assert watched.again(missed, now=2.0 + 0.1 + 0.05) == []
+    assert (watched.subscription.retransmitted, watched.subscription.repeated) == (3, 3)
+
+
+def test_the_times_of_retransmissions_are_remembered_up_to_a_cap() -> None:
+    watched = Watched()
+    watched.send(MAX_RESENT + 2)
+    watched.subscription.round_trip_s = 10.0
+    for packet in watched.sent:
+        watched.subscription.new_tick()
+        watched.again(packet.sequence)
+    assert watched.subscription.retransmitted == MAX_RESENT + 2
+    watched.subscription.new_tick()
+    assert len(watched.again(watched.sent[0].sequence)) == 1, "the oldest was forgotten"
+    assert watched.again(watched.sent[-1].sequence) == []
+
+
+# --- key frames
+
+
+def test_a_fir_that_is_repeated_is_one_request_and_a_pli_is_one_each_time() -> None:
+    watched = Watched()
+    watched.send(1)
+
+    def wanted(fir_number: int | None, now: float) -> bool:
+        watched.subscription.key_frame_request(fir_number)
+        asked = watched.source.requests.due(now)
+        watched.source.requests.arrived()
+        return asked
+
+    assert [wanted(number, 10.0 * n) for n, number in enumerate((7, 7, 8, 7, None, None, 7), 1)] == [
+        *(True, False, True, True),
+        *(True, True, False),
+    ]
+
+
 # --- the sending half of a transport
 
 
@@ -125,17 +169,17 @@ def test_requests_reach_the_subscription_that_they_name_and_no_other() -> None:
     outbound.add(watched.subscription)
     watched.send(3)
     ssrc, sequence = watched.subscription.ssrc, watched.sent[1].sequence
-    outbound.nack(Nack(ssrc + 5, (sequence,)))
-    outbound.nack(Nack(watched.subscription.rtx_ssrc, (sequence,)))
+    outbound.nack(Nack(ssrc + 5, (sequence,)), 2.0)
+    outbound.nack(Nack(watched.subscription.rtx_ssrc, (sequence,)), 2.0)
     assert watched.viewer.packets() == []
-    outbound.nack(Nack(ssrc, (sequence,)))
+    outbound.nack(Nack(ssrc, (sequence,)), 2.0)
     assert len(watched.viewer.packets()) == 1
     outbound.key_frame_request(KeyFrameRequest(ssrc + 5))
     assert not watched.source.requests.due(9.0)
     outbound.key_frame_request(KeyFrameRequest(ssrc))
     assert watched.source.requests.due(9.0)
     outbound.remove(watched.subscription)
-    outbound.nack(Nack(ssrc, (sequence,)))
+    outbound.nack(Nack(ssrc, (sequence,)), 2.0)
     assert watched.viewer.packets() == []
 
 
