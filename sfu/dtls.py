@@ -12,7 +12,7 @@ public: aiortc is pinned to a minor version, and tests/unit/test_sfu_dtls_handsh
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
@@ -33,7 +33,15 @@ HANDSHAKE_S = 10.0
 """A handshake that takes longer has failed; browsers need 0.1 s."""
 
 MAX_QUEUED = 32
-"""DTLS datagrams waiting; a flight is at most 6. Overflow: the newest is dropped and counted."""
+"""DTLS records waiting, of at most 1,500 bytes each; a flight of a browser has five or six. Overflow: the newest is
+dropped and counted."""
+
+APPLICATION_DATA = 23
+_PLAINTEXT_TYPES = frozenset({20, 21, 22, APPLICATION_DATA, 24, 26})
+"""First bytes of records that say their length (RFC 6347 4.1, RFC 9147 4)."""
+
+_RECORD_BYTES = 13
+"""Before the content of such a record."""
 
 MAX_RECORD_BYTES = 1500
 """Of one datagram that DTLS hands out."""
@@ -69,12 +77,20 @@ class Channel:
         self._send_datagram = send
         self._closed = False
         self.dropped = 0
+        self.unread = 0
+        """Records of application data: there are no data channels here."""
 
     def feed(self, datagram: bytes) -> None:
-        try:
-            self._queue.put_nowait(datagram)
-        except asyncio.QueueFull:
-            self.dropped += 1
+        """Take a datagram apart into its records. aiortc reads once for each thing it is given: what one datagram has
+        beyond its first record would pile up in OpenSSL without a bound, and a close_notify among it go unseen."""
+        for record in records(datagram):
+            if record[0] == APPLICATION_DATA:
+                self.unread += 1
+                continue
+            try:
+                self._queue.put_nowait(record)
+            except asyncio.QueueFull:
+                self.dropped += 1
 
     def close(self) -> None:
         self._closed = True
@@ -91,6 +107,17 @@ class Channel:
     async def _send(self, datagram: bytes) -> None:
         if self._closed or not self._send_datagram(datagram):
             raise ConnectionError
+
+
+def records(datagram: bytes) -> Iterator[bytes]:
+    """The records of a datagram; one that is cut, or does not say its length, is the rest of it."""
+    at = 0
+    while at < len(datagram) and 20 <= datagram[at] < 64:
+        end = at + _RECORD_BYTES + int.from_bytes(datagram[at + 11 : at + _RECORD_BYTES], "big")
+        if datagram[at] not in _PLAINTEXT_TYPES or end > len(datagram):
+            end = len(datagram)
+        yield datagram[at:end]
+        at = end
 
 
 class DtlsServer(RTCDtlsTransport):

@@ -17,10 +17,12 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsTransport,
     certificate_digest,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from OpenSSL import SSL
 
 import sfu.dtls
-from sfu.dtls import MAX_QUEUED, Channel, DtlsServer, SharedCertificate
+from sfu.dtls import APPLICATION_DATA, MAX_QUEUED, Channel, DtlsServer, SharedCertificate, records
 from sfu.srtp import MasterKeys, Profile, keys_from_exporter
 
 CERTIFICATES = [RTCCertificate.generateCertificate() for _ in range(3)]
@@ -60,6 +62,14 @@ class Client(RTCDtlsTransport):
             size = 2 * (profile.key_bytes + profile.salt_bytes)
             material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", size)
             self.keys = keys_from_exporter(profile, material, is_server=False)
+
+
+def record(kind: int, content: bytes) -> bytes:
+    """RFC 6347 4.1."""
+    return bytes((kind, 0xFE, 0xFD)) + bytes(8) + len(content).to_bytes(2, "big") + content
+
+
+FRAGMENT = record(22, bytes(1400))
 
 
 class Ends:
@@ -272,14 +282,67 @@ async def test_closing_the_channel_ends_a_handshake(ends: Ends) -> None:
 async def test_a_flood_of_fragments_fills_the_queue_and_no_more() -> None:
     channel = Channel(lambda _datagram: True)
     for _ in range(10 * MAX_QUEUED):
-        channel.feed(b"\x16" + bytes(1400))
+        channel.feed(FRAGMENT)
     assert channel.dropped == 9 * MAX_QUEUED
     channel.close()
-    assert [await channel._recv() for _ in range(MAX_QUEUED - 1)] == [b"\x16" + bytes(1400)] * (MAX_QUEUED - 1)
+    assert [await channel._recv() for _ in range(MAX_QUEUED - 1)] == [FRAGMENT] * (MAX_QUEUED - 1)
     with pytest.raises(ConnectionError):
         await channel._recv()
     with pytest.raises(ConnectionError):
         await channel._recv()
+
+
+async def received(channel: Channel) -> list[bytes]:
+    """What waits in a channel that is closed."""
+    got: list[bytes] = []
+    try:
+        while True:
+            got.append(await channel._recv())
+    except ConnectionError:
+        return got
+
+
+async def test_a_datagram_is_given_record_by_record_and_data_not_at_all() -> None:
+    channel = Channel(lambda _datagram: True)
+    first, second, data = record(22, b"hello"), record(20, b"\1"), record(APPLICATION_DATA, b"sctp")
+    cut = first[:-1]
+    for datagram in (
+        first + second,
+        data * 30 + second,
+        second + cut,
+        b"\x2f\0\1whole",
+        first + b"\0\0",
+        b"\x16",
+        data,
+    ):
+        channel.feed(datagram)
+    channel.close()
+    assert await received(channel) == [first, second, second, second, cut, b"\x2f\0\1whole", first, b"\x16"]
+    assert channel.unread == 31
+
+
+@given(st.binary(max_size=200))
+def test_no_datagram_raises_and_its_records_are_pieces_of_it_in_order(datagram: bytes) -> None:
+    pieces = list(records(datagram))
+    assert datagram.startswith(b"".join(pieces))
+    assert all(pieces)
+
+
+async def test_a_close_behind_other_records_in_one_datagram_is_seen(ends: Ends) -> None:
+    assert await ends.handshake() is not None
+    closed = asyncio.Event()
+    ends.server.add_listener("statechange", closed.set)
+    sealed: list[bytes] = []
+    ends.client.deliver = sealed.append
+    for _ in range(20):
+        await ends.client._send_data(b"x")
+    await ends.client.stop()
+    assert len(b"".join(sealed)) < 1500
+    ends.channel.feed(b"".join(sealed))
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert ends.server.state == "closed"
+    await ends.close()
 
 
 async def test_a_closed_channel_sends_nothing() -> None:
