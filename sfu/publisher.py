@@ -74,8 +74,9 @@ class Publisher:
             if pick is not None and not section.rejected:
                 chosen[section.mid] = pick
                 self.transport.inbound.negotiated(section.extensions)
-        for mid in [m for m, track in self.tracks.items() if wanted.get(m) != track.kind or m not in chosen]:
-            ended.append(self._drop(mid))
+        for mid, track in list(self.tracks.items()):
+            if wanted.get(mid) != track.kind or mid not in chosen or not _goes_on(track, chosen[mid]):
+                ended.append(self._drop(mid))
         new: list[Track] = []
         for section in description.sections:
             kind = wanted.get(section.mid)
@@ -125,3 +126,16 @@ class Publisher:
         if self.transport is not None:
             self.transport.close()
         return ended
+
+
+def _goes_on(track: Track, chosen: Chosen) -> bool:
+    """What the section is answered with now is what the track's packets are read with. Another codec is another track,
+    and another file."""
+    if track.source is None:
+        return False
+    before = track.source.chosen
+    return (before.codec.name, before.codec.payload_type, before.rtx_payload_type) == (
+        chosen.codec.name,
+        chosen.codec.payload_type,
+        chosen.rtx_payload_type,
+    )

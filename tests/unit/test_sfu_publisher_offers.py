@@ -123,6 +123,20 @@ def test_a_section_that_carries_another_source_than_before_is_another_track() ->
     assert [t.kind for t in published.publisher.tracks.values()] == [TrackKind.SCREEN]
 
 
+@pytest.mark.parametrize(("old", "new"), [("VP8", "H264"), ("H264", "VP8"), ("VP9", "AV1")])
+def test_a_section_that_is_sent_in_another_codec_than_before_is_another_track(old: str, new: str) -> None:
+    """Its packets are read by the codec that the answer names, and its file holds one codec."""
+    published = Published()
+    published.offer(offer(sdp.Outgoing("1", "video", old, 7)), [CAMERA])
+    answer, begun, ended = published.offer(offer(sdp.Outgoing("1", "video", new, 7)), [CAMERA])
+    assert (begun, ended) == (["t_1"], ["t_0"])
+    (track,) = published.publisher.tracks.values()
+    assert track.codec.name == new.lower()
+    assert track.source is published.transports[0].inbound.sources["1"]
+    assert next(iter(parse(answer).sections[0].codecs.values())).name == new.lower()
+    assert published.offer(offer(sdp.Outgoing("1", "video", new, 7)), [CAMERA])[1:] == ([], [])
+
+
 def test_an_offer_of_another_peer_connection_replaces_transport_and_tracks() -> None:
     published = Published()
     line = sdp.Outgoing("0", "audio", "opus", 1)
