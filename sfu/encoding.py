@@ -158,14 +158,16 @@ class Encoding(SrtpStream):
         if ahead == 1:
             self.highest = index
         elif ahead > 1:
-            self.highest = index
             if ahead < JUMP:
                 self.missing.opened(top + 1, index, now)
             else:
-                self.want_key_frame()
+                self._jumped(top, index)
+            self.highest = index
         else:
             late = True
             self.missing.arrived(index, now)
+        if padded and not (payload and 0 < payload[-1] <= len(payload)):
+            payload, padded = b"", 0  # a lie about the padding: the number is kept, nothing else is passed on
         self.packets += 1
         self.octets += len(payload)
         if not late:
@@ -212,6 +214,16 @@ class Encoding(SrtpStream):
         None: no packet said one. The voice activity bit is not used: some senders always set it, some never do."""
         level, self._level = self._level, NO_LEVEL
         return level if level != NO_LEVEL else None
+
+    def _jumped(self, top: int, index: int) -> None:
+        """The sender began anew behind `top`. Viewers' numbers do not jump with it: by more than half of them a
+        receiver of SRTP would not follow, and by less it would ask for thousands of packets that never were."""
+        self.flush()
+        for subscription in self.subscriptions:
+            if subscription.encoding is self:
+                subscription.jumped(top, index)
+        self.retarget()
+        self.want_key_frame()
 
     def flush(self) -> None:
         """End of a wakeup: forward what came in it; hot."""

@@ -124,6 +124,12 @@ class Subscription:
         self.first_index = packet.number
         self._index_offset = packet.number - self.next_index
 
+    def jumped(self, top: int, index: int) -> None:
+        """The present source goes on with `index` behind `top`. One number stays out, so that the receiver knows that
+        something is missing; what is older than `index` is not sent any more."""
+        self._index_offset += index - top - 2
+        self.first_index = index
+
     def stopped(self, encoding: "Encoding") -> None:
         """The source ends: the next one continues its numbers."""
         if self.encoding is not encoding:

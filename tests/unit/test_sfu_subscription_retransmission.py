@@ -1,6 +1,8 @@
 """What a viewer misses comes again as RTX (RFC 4588): equal to the first sending, bounded, with an index of its own."""
 
-from sfu.encoding import Encoding
+import pytest
+
+from sfu.encoding import JUMP, Encoding
 from sfu.outbound import MAX_SENDER_REPORTS, Outbound
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
 from sfu.subscription import MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
@@ -140,6 +142,37 @@ def test_the_times_of_retransmissions_are_remembered_up_to_a_cap() -> None:
     watched.subscription.new_tick()
     assert len(watched.again(watched.sent[0].sequence)) == 1, "the oldest was forgotten"
     assert watched.again(watched.sent[-1].sequence) == []
+
+
+# --- a source that jumps
+
+
+@pytest.mark.parametrize("jump", [JUMP, 20_000, 40_000, 100_000])
+def test_a_source_that_jumps_leaves_one_number_out_and_nothing_from_before_is_sent_under_the_new_ones(
+    jump: int,
+) -> None:
+    watched = Watched()
+    watched.send(3)
+    watched.next += jump
+    watched.send(3)
+    first = watched.sent[0].sequence
+    assert [packet.sequence - first for packet in watched.sent] == [0, 1, 2, 4, 5, 6]
+    assert watched.again(first + 1, first + 2, first + 3) == []
+    (again,) = watched.again(first + 5)
+    assert again.payload[2:] == watched.sent[4].payload
+    watched.source.accept(2 + jump, 0x80, 0, vp8(2), 0, -1, 1.0)
+    assert watched.viewer.packets() == [], "it was overtaken by the first one that was sent"
+
+
+def test_what_came_before_a_jump_in_the_same_wakeup_is_sent_before_it() -> None:
+    watched = Watched()
+    watched.send(1)
+    for index in (1, 2, 2 + JUMP):
+        watched.source.accept(index, 0x80, 3000 * index, vp8(index), 0, -1, 1.0)
+    for source in watched.touched:
+        source.flush()
+    first = watched.sent[0].sequence
+    assert [packet.sequence - first for packet in watched.viewer.packets()] == [1, 2, 4]
 
 
 # --- key frames
