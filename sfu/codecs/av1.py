@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sfu.codecs.bits import BitReader
 from sfu.codecs.payload import CodedFrame, PayloadError
+from sfu.codecs.temporal import BASE, Place, plain
 
 SEQUENCE_HEADER, TEMPORAL_DELIMITER, FRAME_HEADER, FRAME, TILE_LIST, PADDING = 1, 2, 3, 6, 8, 15
 LEFT_OUT = (TEMPORAL_DELIMITER, TILE_LIST, PADDING)
@@ -111,6 +112,39 @@ def _temporal_unit(units: list[bytes]) -> CodedFrame:
         raise PayloadError("AV1 temporal unit without a frame")
     key = key and size is not None
     return CodedFrame(b"".join(out), key, size if key else None)
+
+
+def first_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height in the sequence header of the payload that begins a coded video sequence; None: it has none.
+    Never raises."""
+    if not keyframe(payload):
+        return None
+    try:
+        for unit in elements(payload):
+            if unit and unit[0] >> 3 & 15 == SEQUENCE_HEADER:
+                at = 2 if unit[0] & 4 else 1
+                return sequence_size(unit[leb128(unit, at)[1] if unit[0] & 2 else at :])
+    except PayloadError:
+        pass
+    return None
+
+
+def place(payload: bytes) -> Place | None:
+    """Where the frame of this payload stands among the temporal layers, by the extension of its first OBU's header (AV1
+    5.3.3); None: the payload goes on with an OBU. Never raises.
+
+    Who may go up says the dependency descriptor alone: without it only a new coded video sequence lets somebody up."""
+    if not payload or payload[0] & 0x80:
+        return None
+    if keyframe(payload):
+        return BASE
+    at = 1
+    if payload[0] & 0x30 != 0x10:  # a size comes first, unless it is the only element
+        try:
+            _, at = leb128(payload, at)
+        except PayloadError:
+            return plain(0)
+    return plain(payload[at + 1] >> 5 if at + 1 < len(payload) and payload[at] & 4 else 0)
 
 
 def sequence_size(body: bytes) -> tuple[int, int]:

@@ -18,7 +18,9 @@ MAX_PARAMETER_SETS = 8
 
 
 def keyframe(payload: bytes) -> bool:
-    """This payload begins an IDR picture or its SPS: single NAL unit, in a STAP-A, or first FU-A. Never raises."""
+    """This payload begins an IDR picture or its SPS: single NAL unit, in a STAP-A, or first FU-A. Never raises.
+
+    Of one access unit both may: whoever counts key frames has to see that the timestamps are equal."""
     if not payload:
         return False
     kind = payload[0] & 31
@@ -32,6 +34,16 @@ def keyframe(payload: bytes) -> bool:
             return True
         at += 2 + (payload[at] << 8 | payload[at + 1])
     return False
+
+
+def first_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height that the SPS in this payload states; None: it has none, or in pieces. Never raises."""
+    if not keyframe(payload) or payload[0] & 31 == FU_A:
+        return None
+    try:
+        return next((sps_size(unit) for unit in _units([payload]) if unit[0] & 31 == SPS), None)
+    except PayloadError:
+        return None
 
 
 def frame(payloads: Sequence[bytes]) -> CodedFrame:

@@ -23,7 +23,7 @@ def keyframe(payload: bytes) -> bool:
     return len(payload) > at and not payload[at] & 1
 
 
-def key_size(payload: bytes) -> tuple[int, int] | None:
+def first_size(payload: bytes) -> tuple[int, int] | None:
     """Width and height of the key frame that this payload begins; None: it begins none, or is cut. Never raises."""
     if not keyframe(payload):
         return None

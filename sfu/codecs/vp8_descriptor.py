@@ -1,14 +1,17 @@
 """The VP8 payload descriptor as one integer, so that its running numbers are rewritten by arithmetic (RFC 7741 4.2).
 
 A subscription that changes its source must go on with picture id and TL0PICIDX without a jump. What is the same for
-all copies of a packet is computed once here; a copy costs one expression.
+all copies of a packet is computed once here; a copy costs one expression. Other codecs' packets have a descriptor of no
+bytes, which says their place among the temporal layers and nothing else.
 """
 
 import struct
+from functools import lru_cache
 
 import msgspec
 
 from sfu.codecs.payload import PayloadError
+from sfu.codecs.temporal import BASE, TOP, Place, plain
 
 _CHROMIUM = struct.Struct("!HH")
 """Flags, and the picture id of 15 bits behind its own flag: the form without layers."""
@@ -27,6 +30,8 @@ class Descriptor(msgspec.Struct, frozen=True, gc=False):
     tl0_mask: int
     """0xFF, or 0 where the descriptor has no TL0PICIDX."""
     tl0_shift: int
+    place: Place = BASE
+    """Among the temporal layers. A key frame's is that of any other frame of the lowest layer."""
 
     def rewritten(self, picture_offset: int, tl0_offset: int) -> bytes:
         """The descriptor with both numbers moved; the packet path has this expression inline."""
@@ -75,7 +80,20 @@ def describe(payload: bytes) -> Descriptor:
     picture_id = number >> picture_shift & picture_mask
     tl0 = number >> tl0_shift & tl0_mask
     fixed = number ^ picture_id << picture_shift ^ tl0 << tl0_shift
-    return Descriptor(size, fixed, picture_id, picture_mask, picture_shift, tl0, tl0_mask, tl0_shift)
+    place = _PLACES[payload[size - 1] >> 5] if payload[1] & 0x20 else BASE
+    return Descriptor(size, fixed, picture_id, picture_mask, picture_shift, tl0, tl0_mask, tl0_shift, place)
 
 
 NOTHING = Descriptor(0, 0, 0, 0, 0, 0, 0, 0)
+
+_PLACES = tuple(
+    Place(layer, layer - 1, layer) if sync and layer else plain(layer) for layer in range(4) for sync in (False, True)
+)
+"""By TID and Y: a frame above the lowest layer with Y refers to the lowest alone (RFC 7741 4.2), so who has the layers
+below its own can begin to take it."""
+
+
+@lru_cache(maxsize=4 * TOP * TOP)
+def unchanged(place: Place) -> Descriptor:
+    """For a payload of which nothing is rewritten: its place alone."""
+    return Descriptor(0, 0, 0, 0, 0, 0, 0, 0, place)

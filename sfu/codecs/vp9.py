@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sfu.codecs.bits import BitReader
 from sfu.codecs.payload import CodedFrame, PayloadError
+from sfu.codecs.temporal import BASE, TOP, Place, plain
 
 SYNC_CODE = 0x498342
 """frame_sync_code (VP9 bitstream specification 7.2)."""
@@ -26,9 +27,18 @@ class Descriptor(NamedTuple):
     """E bit."""
     predicted: bool
     """P bit: depends on an earlier picture."""
+    temporal_id: int
+    switches_up: bool
+    """U bit: later pictures of higher temporal layers refer to none of theirs before this one."""
     spatial_id: int
+    depends_on_lower: bool
+    """D bit: this spatial layer refers to the one below it."""
+    tl0: int | None
+    """TL0PICIDX, in non-flexible mode."""
     picture_id: int | None
     picture_id_bits: int
+    sizes: tuple[tuple[int, int], ...]
+    """Width and height of each spatial layer, where a scalability structure states them."""
 
 
 def parse(payload: bytes) -> Descriptor:
@@ -42,8 +52,9 @@ def parse(payload: bytes) -> Descriptor:
 def _parse(payload: bytes) -> Descriptor:
     first = payload[0]
     at = 1
-    picture_id = None
-    picture_id_bits = spatial_id = 0
+    picture_id = tl0 = None
+    picture_id_bits = layers = 0
+    sizes: tuple[tuple[int, int], ...] = ()
     if first & 0x80:
         if payload[at] & 0x80:
             picture_id = (payload[at] & 0x7F) << 8 | payload[at + 1]
@@ -54,8 +65,11 @@ def _parse(payload: bytes) -> Descriptor:
             picture_id_bits = 7
             at += 1
     if first & 0x20:
-        spatial_id = payload[at] >> 1 & 7
-        at += 1 if first & 0x10 else 2
+        layers = payload[at]
+        at += 1
+        if not first & 0x10:
+            tl0 = payload[at]
+            at += 1
     if first & 0x50 == 0x50:
         for number in range(MAX_REFERENCES + 1):
             if number == MAX_REFERENCES:
@@ -65,25 +79,57 @@ def _parse(payload: bytes) -> Descriptor:
             if not more:
                 break
     if first & 0x02:
-        at = _skip_scalability(payload, at)
+        at, sizes = _scalability(payload, at)
     if at > len(payload):
         raise PayloadError("VP9 descriptor ends early")
     return Descriptor(
-        at, bool(first & 0x08), bool(first & 0x04), bool(first & 0x40), spatial_id, picture_id, picture_id_bits
+        size=at,
+        begins_layer=bool(first & 0x08),
+        ends_layer=bool(first & 0x04),
+        predicted=bool(first & 0x40),
+        temporal_id=layers >> 5,
+        switches_up=bool(layers & 0x10),
+        spatial_id=layers >> 1 & 7,
+        depends_on_lower=bool(layers & 1),
+        tl0=tl0,
+        picture_id=picture_id,
+        picture_id_bits=picture_id_bits,
+        sizes=sizes,
     )
 
 
-def _skip_scalability(payload: bytes, at: int) -> int:
+def _scalability(payload: bytes, at: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The scalability structure (RFC 9628 4.2.1) that begins at `at`: where it ends, and what sizes it states."""
     structure = payload[at]
     at += 1
+    sizes: list[tuple[int, int]] = []
     if structure & 0x10:
-        at += 4 * ((structure >> 5) + 1)
+        for _ in range((structure >> 5) + 1):
+            sizes.append((payload[at] << 8 | payload[at + 1], payload[at + 2] << 8 | payload[at + 3]))
+            at += 4
     if structure & 0x08:
         pictures = payload[at]
         at += 1
         for _ in range(pictures):
             at += 1 + (payload[at] >> 2 & 3)
-    return at
+    return at, tuple(sizes)
+
+
+def place(payload: bytes) -> Place:
+    """Where the picture of this payload stands among the temporal layers, BASE where it does not say. Never raises.
+    Hot."""
+    if len(payload) < 4 or not payload[0] & 0x20:
+        return BASE
+    at = 1
+    if payload[0] & 0x80:
+        at = 3 if payload[1] & 0x80 else 2
+    return _PLACES[payload[at] >> 4]
+
+
+_PLACES = tuple(
+    Place(layer, layer, TOP) if switches_up else plain(layer) for layer in range(8) for switches_up in (False, True)
+)
+"""By TID and U."""
 
 
 def keyframe(payload: bytes) -> bool:
@@ -136,6 +182,18 @@ def key_size(data: bytes) -> tuple[int, int]:
     if profile & 1:
         header.bits(1 if srgb else 3)
     return header.bits(16) + 1, header.bits(16) + 1
+
+
+def first_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height of the key frame that this payload begins; None: it begins none, or does not say them. Never
+    raises."""
+    if not keyframe(payload):
+        return None
+    try:
+        descriptor = _parse(payload)
+        return descriptor.sizes[-1] if descriptor.sizes else key_size(payload[descriptor.size :])
+    except (IndexError, PayloadError):
+        return None
 
 
 def picture_id(payload: bytes) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.codecs import PayloadError, av1, h264, keyframe, opus, vp8, vp9
+from sfu.codecs import PayloadError, av1, first_size, h264, keyframe, opus, vp8, vp9
 from sfu.codecs.vp8_descriptor import describe, descriptor_size
 from tests.support.payloads import PAYLOADS, encode
 
@@ -24,6 +24,8 @@ CODECS = list(PARSERS)
 
 def offer(codec: str, payload: bytes) -> None:
     assert keyframe(codec)(payload) in (True, False)
+    if (size := first_size(codec)) is not None:
+        size(payload)
     for parser in PARSERS[codec]:
         try:
             parser(payload)

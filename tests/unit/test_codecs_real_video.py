@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sfu.codecs import CodedFrame, PayloadError, av1, h264, keyframe, vp8, vp9
+from sfu.codecs import CodedFrame, PayloadError, av1, first_size, h264, keyframe, vp8, vp9
 from sfu.codecs.vp8_descriptor import descriptor_size
 from tests.support.payloads import PAYLOADS, encode, obus
 
@@ -43,6 +43,20 @@ def test_key_frames_tell_their_size(codec: str, size: tuple[int, int]) -> None:
     frame = encode(codec, 1, width=width, height=height)[0]
     joined = FRAME[codec](list(PAYLOADS[codec](frame, 0)))
     assert (joined.key, joined.size) == (True, size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_first_payload_of_a_key_frame_tells_its_size_and_no_other_does(codec: str, size: tuple[int, int]) -> None:
+    width, height = size
+    told = first_size(codec)
+    assert told is not None
+    for number, frame in enumerate(encode(codec, 3, width=width, height=height)):
+        payloads = list(PAYLOADS[codec](frame, number))
+        if codec == "vp9" and number == 0:
+            width, height = (320, 240)  # as the packetizer's structure says, which goes before the picture's own
+        assert told(payloads[0]) == ((width, height) if number == 0 else None)
+        assert [told(payload) for payload in payloads[1:]] == [None] * (len(payloads) - 1)
 
 
 @pytest.mark.parametrize("codec", CODECS)
