@@ -20,6 +20,10 @@ at the lowest rates that browsers choose."""
 PROOF_S = 2.0
 """What returns is taken after so long: a sender at the edge of its bandwidth switches a layer on and off."""
 
+SETTLE_S = 0.3
+"""Browsers send the smallest layer first and the others with their next frames: a recording that would begin with it
+waits for them so long, because a file has the size of its first picture in its head."""
+
 
 class Track:
     def __init__(self, track_id: str, participant_id: str, kind: TrackKind, codec: Codec) -> None:
@@ -36,6 +40,8 @@ class Track:
         """The present stream of each rid; one without a name where there is no simulcast."""
         self._silent: dict[Encoding, float] = {}
         """When a layer that had been sent was last found not to be. As many as layers."""
+        self._begun: float | None = None
+        """When its first packets came."""
         self._recording: LayerRecording | None = None
         """While a track in several layers is recorded."""
 
@@ -98,7 +104,17 @@ class Track:
         for subscription in self.subscriptions:
             self._want(subscription, self._fitting(flowing, subscription))
         if self._recording is not None:
-            self._recording.follow(choose(flowing, None))
+            self._recording.follow(self._best(flowing))
+
+    def _best(self, flowing: Sequence[Encoding]) -> Encoding | None:
+        """The layer to record; None: the others may come any moment."""
+        newest = max((layer.last_arrival for layer in flowing), default=0.0)
+        if self._begun is None and newest:
+            self._begun = newest
+        offered = len(self.source.chosen.rids) if self.source is not None else 0
+        if len(self._layers) < offered and (self._begun is None or newest - self._begun < SETTLE_S):
+            return None
+        return choose(flowing, None)
 
     def _flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
@@ -134,7 +150,7 @@ class Track:
         """Open a tap for an encoding, and ask for a key frame: a file begins with one. Of a track in several layers the
         best is recorded, in one tap."""
         if self._recording is not None:
-            self._recording.follow(choose(self._flowing(), None))
+            self._recording.follow(self._best(self._flowing()))
             return
         try:
             tap = sink.open(self.info, encoding.info, now)
@@ -145,7 +161,7 @@ class Track:
             return
         if encoding.info.rid:
             self._recording = LayerRecording(tap)
-            self._recording.follow(choose(self._flowing(), None) or encoding)
+            self._recording.follow(self._best(self._flowing()))
         else:
             encoding.record(tap, now)
             encoding.want_key_frame()

@@ -1,7 +1,9 @@
 """A camera in several simulcast layers, in virtual time, and its viewers."""
 
 from sfu.encoding import Encoding
-from sfu.interfaces import TrackKind
+from sfu.inbound import Source
+from sfu.interfaces import RecordingSink, TrackKind
+from sfu.negotiation import Chosen
 from sfu.rtcp import SenderReport
 from sfu.subscription import Subscription
 from sfu.track import Track
@@ -22,10 +24,17 @@ class Camera:
         self.sent: set[str] = set(rids)
         self.late_s: dict[str, float] = {}
         self.frames = 0
+        self.sink: RecordingSink | None = None
+        """Of a recording that runs when a layer is heard for the first time."""
         self.key_frames: list[str] = []
         for number, rid in enumerate(rids):
             layer = encoding(VP8, 100 + number, 1000 * number, self.touched, rid)
             self.layers[rid] = layer
+
+    def offer(self) -> None:
+        """The track knows how many layers its publisher named."""
+        chosen = Chosen(VP8, 0, tuple(self.layers))
+        self.track.source = Source("t", "0", chosen, [], {}, list(self.layers.values()))
 
     def viewer(self, height: int | None = None) -> "Watching":
         watching = Watching()
@@ -41,6 +50,8 @@ class Camera:
                 continue
             first = layer.packets == 0
             if first:
+                if self.sink is not None:
+                    self.track.record(layer, self.sink, self.now)
                 self.track.heard(layer)
             key = layer.requests.due(self.now) or first
             if key:

@@ -6,7 +6,7 @@ import pytest
 
 from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from sfu.tap import LINGER_S
-from sfu.track import PROOF_S
+from sfu.track import PROOF_S, SETTLE_S
 from tests.support.layered_camera import Camera
 from tests.support.sfu_media import VP8, encoding
 
@@ -36,11 +36,12 @@ class Tap:
 
 
 class Sink:
-    def __init__(self) -> None:
+    def __init__(self, *taps: Tap) -> None:
         self.taps: list[Tap] = []
+        self._prepared = list(taps)
 
     def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> PacketTap | None:
-        self.taps.append(Tap())
+        self.taps.append(self._prepared.pop() if self._prepared else Tap())
         return self.taps[-1]
 
 
@@ -73,6 +74,32 @@ def test_the_best_layer_is_recorded_from_a_key_frame_on_though_nobody_watches() 
     assert len(tap.packets) > 45
     assert is_key(tap.packets[0][2])
     runs_on(tap)
+
+
+def test_who_begins_during_a_recording_is_recorded_from_the_best_layer_on() -> None:
+    """The smallest comes first, and the file would have its size in its head."""
+    camera = Camera()
+    camera.offer()
+    tap = Tap()
+    camera.sink = Sink(tap)
+    camera.sent = {"l"}
+    camera.run(0.1)
+    camera.sent = {"l", "m"}
+    camera.run(0.1)
+    camera.sent = {"l", "m", "h"}
+    camera.run(1.5)
+    assert set(tap.layers()) == {"h"}
+    assert len(tap.packets) >= 44, "from its first frame on"
+
+
+def test_where_the_better_layers_do_not_come_the_recording_does_not_wait_for_them() -> None:
+    camera = Camera()
+    camera.offer()
+    tap = Tap()
+    camera.sink = Sink(tap)
+    camera.sent = {"l"}
+    camera.run(2.0)
+    assert len(tap.packets) >= 30 * (2.0 - SETTLE_S - 0.5)
 
 
 def test_what_viewers_take_does_not_touch_the_recording() -> None:
