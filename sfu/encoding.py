@@ -6,8 +6,7 @@ Replay, decryption, arrival log (sfu.streams), then gaps, history, tap, key fram
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfu.codecs import keyframe
-from sfu.codecs.vp8 import key_size
+from sfu.codecs import first_size, keyframe
 from sfu.codecs.vp8_descriptor import NOTHING, describe
 from sfu.forwarding import Target, forward
 from sfu.history import History, Packet
@@ -49,7 +48,11 @@ class Encoding(SrtpStream):
     """One received RTP stream of a track, and who takes it."""
 
     __slots__ = (
+        "_first_size",
+        "_is_h264",
         "_key_frame",
+        "_key_index",
+        "_key_timestamp",
         "_late",
         "_level",
         "_pending",
@@ -99,6 +102,10 @@ class Encoding(SrtpStream):
         self.is_vp8 = info.codec == "vp8"
         self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
         self._level = NO_LEVEL
+        self._first_size = first_size(info.codec)
+        self._is_h264 = info.codec == "h264"
+        self._key_index = self._key_timestamp = -1
+        """Of the packet that began the last key frame; one that is repaired does not count."""
         self.first_index = first_index
         self.history = history
         self.missing = Missing()
@@ -115,7 +122,7 @@ class Encoding(SrtpStream):
         """In ticks (RFC 3550 6.4.1)."""
         self.packets = self.octets = self.key_frames = self.tap_failures = 0
         self.size: tuple[int, int] | None = None
-        """Width and height of the last key frame, where the codec says it in the payload."""
+        """Width and height of the last key frame, where its first payload says them."""
         self.rate = Rate()
         self.last_timestamp = 0
         self.last_arrival = 0.0
@@ -180,8 +187,12 @@ class Encoding(SrtpStream):
                 self.last_timestamp = timestamp
             self.last_arrival = now
         begins_key_frame = self._key_frame is not None and self._key_frame(payload)
-        if begins_key_frame and self.on_key_frame is not None and not late:
-            self.on_key_frame(self, index, timestamp, now)
+        if begins_key_frame and self._is_h264 and timestamp == self._key_timestamp:
+            begins_key_frame = False  # both its parameter sets and the picture after them look like its beginning
+        if begins_key_frame and not late:
+            self._key_index, self._key_timestamp = index, timestamp
+            if self.on_key_frame is not None:
+                self.on_key_frame(self, index, timestamp, now)
         tap = self._tap
         if tap is not None:
             tap.packet(now, index, timestamp, marker != 0, strip_padding(payload) if padded else payload)
@@ -198,8 +209,8 @@ class Encoding(SrtpStream):
         self.history.put(packet)
         if begins_key_frame:
             self.key_frames += 1
-            if self.is_vp8:
-                self.size = key_size(payload) or self.size
+            if self._first_size is not None:
+                self.size = self._first_size(payload) or self.size
             if not (late and (self.waiting or (tap is not None and index < tap.first))):
                 self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
         if late:
@@ -231,7 +242,7 @@ class Encoding(SrtpStream):
         self._pending = []
         if self.waiting:
             for place, packet in enumerate(packets):
-                if self._key_frame is None or self._key_frame(packet.payload):
+                if self._key_frame is None or packet.number == self._key_index:
                     if place and self.targets:
                         forward(packets[:place], self.targets, self.is_vp8)
                     packets = packets[place:]

@@ -23,9 +23,6 @@ _H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
 
 PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION, AUDIO_LEVEL)
 
-SIMULCAST_CODECS = ("vp8",)
-"""Published in several encodings where the offer has them. Other codecs: the browser sends its first encoding alone."""
-
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=0;maxaveragebitrate=96000"
 """Stereo survives only if both are named; silence is sent (no DTX), since a recording needs it."""
 
@@ -76,7 +73,7 @@ def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
                 ),
                 0,
             )
-            named = codec.name in SIMULCAST_CODECS and {MID, RID} <= section.extensions.keys()
+            named = {MID, RID} <= section.extensions.keys()
             return Chosen(codec, rtx, tuple(section.rids) if named else ())
     return None
 

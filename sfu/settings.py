@@ -41,5 +41,5 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     loudest: int = 0
     """Microphones of a room that are forwarded at a time, the loudest; 0: all with up to 12 participants, else 6."""
     simulcast: bool = False
-    """Pages send their cameras in up to three sizes (VP8), and every viewer gets the one that fits."""
+    """Pages send their cameras in up to three sizes, and every viewer gets the one that fits."""
     limits: MediaLimits = MediaLimits()

@@ -1,4 +1,6 @@
-"""With simulcast on a camera is sent in several sizes: a viewer gets the one that fits its tile, the file the best."""
+"""With simulcast on a camera is sent in several sizes: a viewer gets the one that fits its tile, the file the best.
+
+With VP8 and with H264, which has its parameter sets in the stream."""
 
 import asyncio
 from pathlib import Path
@@ -30,6 +32,7 @@ async def layers(room: RoomPage) -> list[Json]:
 
 
 class Seen:
+    codec: str
     evidence: Evidence
     layers: list[Json]
     freezes: list[Json]
@@ -38,9 +41,9 @@ class Seen:
     errors: list[str]
 
 
-async def meeting(folder: Path) -> Seen:
+async def meeting(folder: Path, codec: str) -> Seen:
     seen = Seen()
-    overrides = {"media": {"simulcast": True}}
+    overrides = {"media": {"simulcast": True, "video_codecs": [codec]}}
     async with start_studio(folder / "studio", overrides) as studio, chromium() as rooms:
         session = await studio.create_session("In two sizes")
         ann = await rooms.join(session["host_url"], "Ann")
@@ -68,13 +71,20 @@ async def meeting(folder: Path) -> Seen:
     return seen
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    return asyncio.run(meeting(tmp_path_factory.mktemp("simulcast")))
+@pytest.fixture(scope="module", params=["VP8", "H264"])
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    seen = asyncio.run(meeting(tmp_path_factory.mktemp("simulcast"), request.param))
+    seen.codec = request.param
+    return seen
 
 
 def test_the_camera_is_sent_in_two_sizes(seen: Seen) -> None:
     assert [(report["rid"], report["frameHeight"]) for report in seen.layers] == [("l", 180), ("h", 360)]
+
+
+def test_it_is_sent_and_recorded_with_the_first_codec_of_the_settings(seen: Seen) -> None:
+    cameras = [f for f in seen.evidence.files if f.take["kind"] == "camera" and f.segment["copy"] == "server"]
+    assert {file.report.stream("video").codec for file in cameras} == {seen.codec.lower()}
 
 
 def test_a_small_tile_gets_the_small_layer_and_a_large_one_the_large_layer(seen: Seen) -> None:

@@ -145,14 +145,17 @@ def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) ->
         (240, True, "VP8", [[None, 1, 2_500_000]]),
         (720, False, "VP8", [[None, 1, 2_500_000]]),
         (1080, False, "VP8", [[None, 1.5, 2_500_000]]),
-        (720, True, "VP9", [[None, 1, 2_500_000]]),
+        (360, True, "H264", [["l", 2, 714_286], ["h", 1, 2_500_000]]),
+        (360, True, "VP9", [["l", 2, 714_286, "L1T3"], ["h", 1, 2_500_000, "L1T3"]]),
+        (240, True, "AV1", [[None, 1, 2_500_000]]),
     ],
 )
 def test_a_camera_is_sent_in_sizes_that_fit_its_height(
     page: Page, height: int, simulcast: bool, codec: str, layers: list[list[Any]]
 ) -> None:
     body = """const track = { getSettings: () => ({ height: argument.height }) };
-        return m.layersOf(track, argument).map((e) => [e.rid ?? null, e.scaleResolutionDownBy, e.maxBitrate]);"""
+        return m.layersOf(track, argument).map((e) => [e.rid ?? null, e.scaleResolutionDownBy, e.maxBitrate,
+            ...(e.scalabilityMode ? [e.scalabilityMode] : [])]);"""
     settings = {"height": height, "simulcast": simulcast, "videoCodecs": [codec, "VP8"], "maxVideoBps": 2_500_000}
     assert run(page, "layers.js", body, settings) == layers
 

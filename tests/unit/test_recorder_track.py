@@ -54,6 +54,19 @@ def test_every_codec_becomes_a_file_that_decodes_frame_by_frame(codec: str, tmp_
     assert accounted(segment.packets)
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_picture_that_changes_its_size_at_a_key_frame_stays_in_the_file(codec: str, tmp_path: Path) -> None:
+    """As over a change of the simulcast layer. H264 takes its new parameter sets from the stream."""
+    frames = encode(codec, 20) + encode(codec, 20, width=160, height=120) + encode(codec, 20)
+    segment, path = make_file(codec, video_packets(frames, PAYLOADS[codec]), tmp_path)
+    report = inspect(path)
+    assert report.sound, report
+    video = report.stream("video")
+    assert (video.frames, video.keyframes) == (60, 3)
+    assert video.sizes == {(320, 240): 40, (160, 120): 20}
+    assert segment.gaps == []
+
+
 def test_opus_becomes_a_file_whose_samples_count_the_time(voice: list[JournalPacket], tmp_path: Path) -> None:
     segment, path = make_file("opus", voice, tmp_path)
     report = inspect(path)
