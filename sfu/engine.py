@@ -28,7 +28,8 @@ TICK_S = STEP_S
 
 REPAIR_S = 0.01
 """Interval at which missing packets are asked for, while there are any: as long as the shortest wait for one that was
-merely overtaken (sfu.nack). TICK_S would add 20 ms to each repair, and to each that takes a second request 30 more."""
+merely overtaken (sfu.nack). With a round trip of 50 ms half of what is lost is back in 60 ms, at TICK_S alone in 100;
+at 10 % loss 99 of 100 are in 217 ms and in 300 (tests/impairment/test_random_loss.py)."""
 
 LAYER_TICKS = 5
 """Layers are chosen four times a second."""

@@ -91,16 +91,14 @@ class Missing:
     def arrived(self, number: int, now: float) -> bool:
         """A packet came late in the stream itself; True if it was missing.
 
-        Without RTX (audio) it may be an answer or have been overtaken: it is no answer if it came in less than half a
-        round trip after the request.
+        Without RTX (audio) nobody knows whether it was asked for or overtaken: what was asked for counts as an answer.
         """
         hole = self.holes.pop(number, None)
         if hole is None:
             return False
-        known_s = self.round_trip_s or DEFAULT_ROUND_TRIP_S
-        if hole.times == 0 or self._answered_apart or (hole.times == 1 and now - hole.last_asked < known_s / 2):
-            late_s = min(now - hole.noticed, MAX_TOLERANCE_S)
-            self.tolerance_s += (max(late_s, MIN_TOLERANCE_S) - self.tolerance_s) / 4
+        if hole.times == 0 or self._answered_apart:
+            more_s = max(MIN_TOLERANCE_S, min(now - hole.noticed, MAX_TOLERANCE_S)) - self.tolerance_s
+            self.tolerance_s += more_s / (2 if more_s > 0 else 16)  # towards those that take longest
         else:
             self._answered(hole, now)
         return True

@@ -125,9 +125,9 @@ class RepairStream(SrtpStream):
         encoding = self.encoding
         top = encoding.highest
         original = top + (((payload[0] << 8 | payload[1]) - top + 32768) & 65535) - 32768
+        encoding.missing.resent(original, now)
         if original <= top - WINDOW or original < 0 or encoding.seen[original % WINDOW] == original:
             encoding.replayed += 1
             return
         self.repaired += 1
-        encoding.missing.resent(original, now)
         encoding.accept(original, second & 0x80, timestamp, payload[2:], 0, octet, now)
