@@ -1,6 +1,7 @@
 """Connectivity checks of strangers, of liars, and of members who want another's address."""
 
 import socket
+import struct
 
 import pytest
 from aioice import stun
@@ -92,3 +93,48 @@ async def test_ten_thousand_sources_leave_no_state_and_get_no_answer(call: Call)
     assert call.counted("refused_checks") == SOURCES
     assert call.sfu.counters()["sent"] - sent < 100, "RTCP of the call, no answers"
     assert (len(media.media), len(media.dtls), len(media._claims), len(call.sfu._network._by_ufrag)) == known
+
+
+async def test_a_check_with_attributes_that_must_be_understood_is_told_which_are_not(
+    call: Call, mallory: Attacker
+) -> None:
+    """RFC 8489 6.3.1: 420 with UNKNOWN-ATTRIBUTES; what may be ignored is."""
+    transport = call.alice.peer.publisher.transport
+    assert transport is not None
+    addresses = dict(transport.ice.addresses)
+    plain = binding_request(transport.ice.ufrag, transport.ice.password)
+    strange = with_attributes(transport.ice.password, plain, (0x7001, b"what"), (0xC001, b"ever"), (0x0033, b""))
+    await mallory.send(strange)
+    (answer,) = mallory.answers()
+    message = stun.parse_message(answer)
+    assert message.check_message_integrity(transport.ice.password.encode())
+    assert message.error_code == 420
+    assert attribute(answer, 0x000A) == struct.pack("!HH", 0x7001, 0x0033)
+    assert transport.ice.addresses == addresses, "it is no valid check"
+    await mallory.send(with_attributes("guess", plain, (0x7001, b"what")))
+    assert mallory.answers() == [], "only who has the password is told"
+
+
+def with_attributes(password: str, request: bytes, *added: tuple[int, bytes]) -> bytes:
+    """The request with further attributes, and a new MESSAGE-INTEGRITY."""
+    body = request[20 : 20 + int.from_bytes(request[2:4], "big")]
+    kept, at = b"", 0
+    while at < len(body):
+        kind, size = struct.unpack_from("!HH", body, at)
+        whole = body[at : at + 4 + size + -size % 4]
+        at += len(whole)
+        if kind not in (0x0008, 0x8028):
+            kept += whole
+    kept += b"".join(struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4) for kind, value in added)
+    message = request[:2] + struct.pack("!H", len(kept) + 24) + request[4:20] + kept
+    return message + struct.pack("!HH", 0x0008, 20) + stun.message_integrity(message, password.encode())
+
+
+def attribute(message: bytes, wanted: int) -> bytes:
+    at = 20
+    while at < len(message):
+        kind, size = struct.unpack_from("!HH", message, at)
+        if kind == wanted:
+            return message[at + 4 : at + 4 + size]
+        at += 4 + size + -size % 4
+    raise AssertionError(f"no attribute {wanted:#06x}")
