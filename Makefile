@@ -7,13 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser bench bench-janus clean
+.PHONY: help run test lint types-web browser bench bench-janus load soak clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
 	@echo 'make test   install what the tests need, run linters and all tests'
 	@echo 'make lint   ruff, mypy --strict, import directions, types of the web client'
 	@echo 'make bench  measure the packet path; make bench-janus: against Janus (apt-get install janus gcc)'
+	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
 run: $(VENV)/installed
@@ -81,6 +82,12 @@ bench: $(VENV)/installed-dev
 
 bench-janus: $(VENV)/installed-dev
 	$(BIN)/python -m bench.forward --janus
+
+load: $(VENV)/installed-dev
+	$(BIN)/python -m bench.conference
+
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m bench.soak
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

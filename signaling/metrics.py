@@ -4,6 +4,7 @@ Figures are summed over rooms and participants, so the number of series does not
 /api/v1/rooms/{id}/stats.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -33,6 +34,7 @@ class StudioCollector(Collector):
         yield _gauge("tracks", "Published tracks", sum(len(room.media.tracks()) for room in rooms))
         yield _gauge("recordings_running", "Running recordings", sum(room.recording is not None for room in rooms))
         yield _gauge("catalog_facts_waiting", "Facts that the database has not taken yet", len(studio.queue))
+        yield _gauge("event_loop_tasks", "Tasks of the node's event loop", len(asyncio.all_tasks()))
         yield from self._media()
         yield _events("media_events", "Events of the media plane since the start", studio.sfu.counters())
         yield _events("control_events", "Events of the control plane since the start", studio.counters)
