@@ -1,4 +1,7 @@
-/** Both peer connections of a room: what is published and what is received. Made anew by `open`, ended by `close`. */
+/**
+ * Both peer connections of a room: what is published and what is received. Made anew by `open`, ended by `close`. In
+ * between they are told when this machine's network changed.
+ */
 
 import { Emitter } from './emitter.js';
 import { Publisher } from './publisher.js';
@@ -9,11 +12,17 @@ import { Subscriber } from './subscriber.js';
 /** @typedef {RTCPeerConnectionState | 'none'} ConnectionState */
 
 /**
+ * Not every browser has it, and TypeScript does not know it.
+ * @type {(EventTarget & {type?: string}) | undefined}
+ */
+const network = /** @type {any} */ (navigator).connection;
+
+/**
  * @extends {Emitter<{
  *   media: readonly ReceivedTrack[],
  *   state: void,
  *   failed: void,
- * }>} `failed`: the subscribe connection; the publisher mends its own
+ * }>} `failed`: the subscribe connection is beyond repair; the publisher mends its own
  */
 export class MediaConnections extends Emitter {
   #send;
@@ -25,6 +34,8 @@ export class MediaConnections extends Emitter {
   #media = [];
   /** @type {Map<OwnKind, MediaStreamTrack>} */
   #ownTracks = new Map();
+  /** @type {string | undefined} */
+  #networkType;
 
   /** @param {(message: import('./messages.js').PageMessage) => boolean} send */
   constructor(send) {
@@ -66,10 +77,8 @@ export class MediaConnections extends Emitter {
     this.close();
     const subscriber = new Subscriber(this.#send, iceServers);
     subscriber.on('tracks', (tracks) => this.#receives(tracks));
-    subscriber.on('state', (state) => {
-      this.emit('state', undefined);
-      if (state === 'failed') this.emit('failed', undefined);
-    });
+    subscriber.on('state', () => this.emit('state', undefined));
+    subscriber.on('failed', () => this.emit('failed', undefined));
     this.#subscriber = subscriber;
     this.#publisher = new Publisher(this.#send, {
       iceServers,
@@ -79,11 +88,20 @@ export class MediaConnections extends Emitter {
     });
     this.#publisher.on('state', () => this.emit('state', undefined));
     void this.#publisher.setTracks(this.#ownTracks);
+    addEventListener('online', this.#networkChanged);
+    network?.addEventListener('change', this.#estimatesChanged);
+    this.#networkType = network?.type;
   }
 
-  /** The WebSocket was lost: say again what the server may not have heard. */
+  /** The WebSocket is back: say again what the server may not have heard. */
   resend() {
     this.#publisher?.resend();
+    this.#subscriber?.resend();
+  }
+
+  /** The WebSocket is gone. */
+  lineLost() {
+    this.#publisher?.lineLost();
   }
 
   /** The tracks to publish from now on. @param {Map<OwnKind, MediaStreamTrack>} tracks */
@@ -108,10 +126,25 @@ export class MediaConnections extends Emitter {
   }
 
   close() {
+    removeEventListener('online', this.#networkChanged);
+    network?.removeEventListener('change', this.#estimatesChanged);
     this.#publisher?.close();
     this.#subscriber?.close();
     this.#receives([]);
   }
+
+  #networkChanged = () => {
+    this.#publisher?.networkChanged();
+    this.#subscriber?.networkChanged();
+  };
+
+  /** Told of every new estimate of speed as well: only another kind of network counts. */
+  #estimatesChanged = () => {
+    const type = network?.type;
+    if (type === this.#networkType) return;
+    this.#networkType = type;
+    this.#networkChanged();
+  };
 
   /** @param {readonly ReceivedTrack[]} tracks */
   #receives(tracks) {

@@ -18,6 +18,9 @@ import { Emitter } from './emitter.js';
 const DEAD_AFTER_MS = 15_000;
 const DEAD_AFTER_HEARTBEATS = 3;
 
+/** A line that is asked whether it is still there must answer so soon. */
+const PROBE_MS = 3000;
+
 /** Waits before the 1st, 2nd, ... attempt to come back; the last one repeats. */
 const BACKOFF_MS = [500, 1000, 2000, 4000, 5000];
 
@@ -99,6 +102,14 @@ export class Signaling extends Emitter {
     return true;
   }
 
+  /** Something else was interrupted: find out soon whether this connection is dead too. */
+  probe() {
+    const socket = this.#socket;
+    if (!socket || !this.send({ type: 'heartbeat' })) return;
+    const askedMs = performance.now();
+    setTimeout(() => this.#heardMs < askedMs && this.#lost(socket, 1006), PROBE_MS);
+  }
+
   /** Come back as the same participant with new peer connections. */
   rejoin() {
     if (this.#state === 'closed') return;
@@ -115,6 +126,7 @@ export class Signaling extends Emitter {
 
   #online = () => {
     if (this.#state === 'waiting') this.connect();
+    else this.probe();
   };
 
   /**

@@ -1,19 +1,21 @@
 /**
  * The publish connection: the page offers, the server answers.
  *
- * One offer is in flight at a time; what changes meanwhile is offered after the answer. A failed connection, or an
- * offer that nobody answers, is replaced by a new peer connection with the same tracks. Muting never renegotiates.
+ * One offer is in flight at a time; what changes meanwhile is offered after the answer. An interrupted connection is
+ * brought back by offers that restart ICE; one for which these did not help, or an offer that nobody answers, is
+ * replaced by a new peer connection with the same tracks. Muting never renegotiates.
  */
 
 import { Emitter } from './emitter.js';
+import { IceRepair } from './ice_repair.js';
 import { fullSize, layersOf } from './layers.js';
 import { preferredCodecs, withAudioNack } from './sdp.js';
 
 /** @typedef {'microphone' | 'camera'} OwnKind */
 /** @typedef {{iceServers: RTCIceServer[], videoCodecs: string[], maxVideoBps: number, simulcast: boolean}} PublishSettings */
 
-/** No answer for so long while connected: start over with a new peer connection. */
-const ANSWER_TIMEOUT_MS = 10_000;
+/** No answer for so long, more than it takes to find the WebSocket dead: start over with a new peer connection. */
+const ANSWER_TIMEOUT_MS = 20_000;
 
 /** @extends {Emitter<{state: RTCPeerConnectionState}>} */
 export class Publisher extends Emitter {
@@ -27,6 +29,10 @@ export class Publisher extends Emitter {
   #transceivers = new Map();
   /** @type {{offer_id: number, sdp: string, tracks: import('./messages.js').TrackRequest[]} | null} */
   #pending = null;
+  /** @type {IceRepair | null} */
+  #repair = null;
+  /** The offer in flight restarts ICE. */
+  #restarting = false;
   #offerId = 0;
   #again = false;
   #isRefused = false;
@@ -64,8 +70,18 @@ export class Publisher extends Emitter {
 
   /** After the WebSocket came back: the offer under way may never have arrived. */
   resend() {
-    if (this.#pc?.connectionState === 'failed') this.restart();
-    else if (this.#pending && !this.#isRefused) this.#transmit();
+    if (this.#pending && !this.#isRefused) this.#transmit();
+    this.#repair?.lineIsBack();
+  }
+
+  /** The WebSocket is gone: until it is back no answer can come. */
+  lineLost() {
+    clearTimeout(this.#timer);
+  }
+
+  /** This machine's network is another one. */
+  networkChanged() {
+    this.#repair?.networkChanged();
   }
 
   /** Begin again with a new peer connection. */
@@ -94,6 +110,7 @@ export class Publisher extends Emitter {
       if (!this.#pc || this.#pending?.offer_id !== answer.offer_id) return;
       clearTimeout(this.#timer);
       this.#pending = null;
+      this.#restarting = false;
       try {
         await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
         const [camera, track] = [this.#transceivers.get('camera'), this.#tracks.get('camera')];
@@ -177,22 +194,40 @@ export class Publisher extends Emitter {
       rtcpMuxPolicy: 'require',
       iceServers: this.#settings.iceServers,
     });
+    const repair = new IceRepair(
+      () => void this.#restartIce(),
+      () => void this.restart(),
+    );
     pc.onconnectionstatechange = () => {
       if (pc !== this.#pc) return;
       this.emit('state', pc.connectionState);
-      if (pc.connectionState === 'failed') void this.restart();
+      repair.update(pc.connectionState);
     };
     this.#pc = pc;
+    this.#repair = repair;
     return pc;
   }
 
   #dropConnection() {
     clearTimeout(this.#timer);
+    this.#repair?.close();
+    this.#repair = null;
+    this.#restarting = false;
     this.#pc?.close();
     this.#pc = null;
     this.#pending = null;
     this.#again = false;
     this.#transceivers.clear();
+  }
+
+  #restartIce() {
+    return this.#serial(async () => {
+      if (!this.#pc || this.#restarting) return;
+      this.#pc.restartIce();
+      // Behind an offer in flight the restart is part of the next one.
+      this.#restarting = !this.#pending || this.#isRefused;
+      await this.#offer();
+    });
   }
 
   async #offer() {

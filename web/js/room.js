@@ -2,8 +2,8 @@
  * A joined room: who is in it, what is recorded, and its media, over one WebSocket.
  *
  * Losing the WebSocket ends nothing: media goes on and the state is replaced by the next welcome. When the server no
- * longer knows this participant's connections (`resumed` false), or the subscribe connection fails, both are made
- * anew. Signaling is closed before the media.
+ * longer knows this participant's connections (`resumed` false, or an error `connection_gone`), or the subscribe
+ * connection is beyond repair, both are made anew. Signaling is closed before the media.
  */
 
 import { Blockage } from './blockage.js';
@@ -22,7 +22,7 @@ import { Shown } from './shown.js';
 /** @typedef {import('./subscriber.js').ReceivedTrack} ReceivedTrack */
 /** @typedef {import('./media_connections.js').ConnectionState} ConnectionState */
 
-/** A failed subscribe connection is made anew at most so often. */
+/** Connections that are beyond repair are made anew at most so often. */
 const REJOIN_INTERVAL_MS = 5000;
 
 /** Refused offers: asking again with the same one helps nobody. */
@@ -74,7 +74,10 @@ export class Room extends Emitter {
     this.#connections.on('media', (tracks) => this.emit('media', tracks));
     this.#connections.on('state', () => this.#connectionChanged());
     this.#connections.on('failed', () => this.#rejoin());
-    this.#signaling.on('state', () => this.#connectionChanged());
+    this.#signaling.on('state', (state) => {
+      if (state === 'waiting') this.#connections.lineLost();
+      this.#connectionChanged();
+    });
     this.#signaling.on('welcome', (welcome) => this.#welcomed(welcome));
     this.#signaling.on('message', (message) => this.#received(message));
     this.#signaling.on('closed', (reason) => this.#ended(reason));
@@ -172,12 +175,14 @@ export class Room extends Emitter {
     this.#setRecording(welcome.recording);
   }
 
+  /** Make both connections anew, unless they came back meanwhile. */
   #rejoin() {
     const now = performance.now();
     const wait = Math.max(0, this.#rejoinedMs + REJOIN_INTERVAL_MS - now);
     this.#rejoinedMs = now + wait;
     setTimeout(() => {
-      if (this.connection.subscribe === 'failed') this.#signaling.rejoin();
+      const { publish, subscribe } = this.connection;
+      if ([publish, subscribe].some((state) => state !== 'connected' && state !== 'none')) this.#signaling.rejoin();
     }, wait);
   }
 
@@ -235,12 +240,14 @@ export class Room extends Emitter {
   #refused({ id, detail }) {
     const negotiation = NEGOTIATION_ERRORS.includes(id);
     if (negotiation) this.#connections.refused();
+    if (id === 'connection_gone') this.#rejoin();
     this.emit('error', { id, detail, negotiation });
   }
 
   #connectionChanged() {
     const { publish, subscribe } = this.connection;
     this.#blockage.update([publish, subscribe]);
+    if (publish === 'disconnected' || subscribe === 'disconnected') this.#signaling.probe();
     this.emit('connection', this.connection);
   }
 

@@ -2,19 +2,24 @@
  * The subscribe connection: the server offers, the page answers.
  *
  * Offers are answered in order, each once; a repeated one (after a resume) is answered again. `tracks` always tells
- * the whole set that the last offer carried. A failed connection is reported, never repaired here: only the server
- * can offer.
+ * the whole set that the last offer carried. An interrupted connection is brought back by asking for an offer that
+ * restarts ICE; one for which that did not help is reported by `failed`: its owner makes a new one.
  */
 
 import { Emitter } from './emitter.js';
+import { IceRepair } from './ice_repair.js';
 import { withStereoAsOffered } from './sdp.js';
 
 /** @typedef {import('./messages.js').SubscribedTrack & {track: MediaStreamTrack, receiver: RTCRtpReceiver}} ReceivedTrack */
 
-/** @extends {Emitter<{state: RTCPeerConnectionState, tracks: ReceivedTrack[]}>} */
+/** @extends {Emitter<{state: RTCPeerConnectionState, tracks: ReceivedTrack[], failed: void}>} */
 export class Subscriber extends Emitter {
   #send;
   #pc;
+  #repair = new IceRepair(
+    () => this.#send({ type: 'ice_restart', transport: 'subscribe' }),
+    () => this.emit('failed', undefined),
+  );
   /** @type {Promise<void>} */
   #work = Promise.resolve();
 
@@ -26,7 +31,10 @@ export class Subscriber extends Emitter {
     super();
     this.#send = send;
     this.#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers });
-    this.#pc.onconnectionstatechange = () => this.emit('state', this.#pc.connectionState);
+    this.#pc.onconnectionstatechange = () => {
+      this.emit('state', this.#pc.connectionState);
+      this.#repair.update(this.#pc.connectionState);
+    };
   }
 
   get connection() {
@@ -43,7 +51,18 @@ export class Subscriber extends Emitter {
     return this.#work;
   }
 
+  /** The WebSocket is back. */
+  resend() {
+    this.#repair.lineIsBack();
+  }
+
+  /** This machine's network is another one. */
+  networkChanged() {
+    this.#repair.networkChanged();
+  }
+
   close() {
+    this.#repair.close();
     this.#pc.onconnectionstatechange = null;
     this.#pc.close();
   }
