@@ -12,6 +12,13 @@ START_KBPS = 1000
 """First bitrate of a video sender: without it Chromium needs 4-8 s to leave 320x180."""
 
 
+TCP_PREFERENCE = 90
+"""Type preference of TCP host candidates, below every UDP one (RFC 6544 4.2; libwebrtc's number)."""
+
+PASSIVE = 2
+"""Direction preference of a passive candidate (RFC 6544 4.2)."""
+
+
 class Local(msgspec.Struct, frozen=True):
     """Our side of a transport, as written into every section."""
 
@@ -21,6 +28,8 @@ class Local(msgspec.Struct, frozen=True):
     """SHA-256, upper case with colons."""
     candidates: Sequence[tuple[str, int]]
     """Addresses and ports, best first."""
+    tcp: bool = False
+    """The same are reached by TCP as well (passive, RFC 6544)."""
 
 
 def _head(mids: Sequence[str], version: int) -> list[str]:
@@ -41,6 +50,10 @@ def _transport(local: Local, setup: str) -> list[str]:
     for place, (address, port) in enumerate(local.candidates):
         priority = 126 << 24 | (65535 - place) << 8 | 255  # host, RFC 8445 5.1.2.1
         lines.append(f"a=candidate:{place + 1} 1 udp {priority} {address} {port} typ host")
+    for place, (address, port) in enumerate(local.candidates if local.tcp else ()):
+        priority = TCP_PREFERENCE << 24 | (PASSIVE << 13 | 8191 - place) << 8 | 255
+        number = len(local.candidates) + place + 1
+        lines.append(f"a=candidate:{number} 1 tcp {priority} {address} {port} typ host tcptype passive")
     return [
         *lines,
         "a=end-of-candidates",

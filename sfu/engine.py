@@ -42,7 +42,7 @@ class Sfu:
     def __init__(self, settings: MediaSettings) -> None:
         self._settings = settings
         self._touched: list[Encoding] = []
-        self._network = Network(settings.port, settings.advertise, self._flush)
+        self._network = Network(settings.port, settings.advertise, self._flush, tcp=settings.tcp)
         self._certificate = SharedCertificate.generateCertificate()
         fingerprints = self._certificate.getFingerprints()
         self._fingerprint = next(f.value for f in fingerprints if f.algorithm == "sha-256")
@@ -174,7 +174,9 @@ class Sfu:
         return transport
 
     def _local(self, transport: Transport) -> Local:
-        return Local(transport.ice.ufrag, transport.ice.password, self._fingerprint, self._network.candidates)
+        return Local(
+            transport.ice.ufrag, transport.ice.password, self._fingerprint, self._network.candidates, self._network.tcp
+        )
 
 
 def _new_track_id() -> str:

@@ -10,25 +10,36 @@ import ifaddr
 import structlog
 
 from sfu.ice import Address, username
+from sfu.local_socket import LocalSocket
 from sfu.rtcp import ntp_from_unix
+from sfu.tcp import TcpSocket
 from sfu.udp import UdpSocket
 
 log = structlog.get_logger()
 
 
+ANY_PORT_ATTEMPTS = 20
+"""A free UDP port may be taken on TCP or on another address: then another one is tried, where any will do."""
+
+
 class Checked(Protocol):
     """A transport, as the network sees it."""
 
-    def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
+    def check(self, socket: LocalSocket, data: bytes, address: Address, now: float) -> bool:
         """Answer a connectivity check; False: not authentic."""
 
 
 class Network:
-    def __init__(self, port: int, advertise: tuple[str, ...], flush: Callable[[float], None]) -> None:
+    def __init__(
+        self, port: int, advertise: tuple[str, ...], flush: Callable[[float], None], *, tcp: bool = False
+    ) -> None:
         self._requested_port = port
         self._advertise = advertise
         self._flush = flush
+        self.tcp = tcp
+        """The port takes TCP connections as well (sfu.tcp)."""
         self._sockets: list[UdpSocket] = []
+        self._listeners: list[TcpSocket] = []
         self._by_ufrag: dict[str, Checked] = {}
         self._epoch = time() - monotonic()
         self.candidates: list[tuple[str, int]] = []
@@ -43,9 +54,27 @@ class Network:
         hosts = [host for host, _ in wanted if host in local]
         if len(hosts) < len(wanted) or not wanted:
             hosts = local
+        for attempt in range(ANY_PORT_ATTEMPTS):
+            try:
+                self._bind(list(dict.fromkeys(hosts)))
+                break
+            except OSError:
+                self._close_all()
+                if self._requested_port or attempt == ANY_PORT_ATTEMPTS - 1:
+                    raise
+        port = self.port
+        self.candidates = [(host, given or port) for host, given in wanted] or [
+            (s.host, port) for s in sorted(self._sockets, key=lambda s: ipaddress.ip_address(s.host).is_loopback)
+        ]
+        for opened in self._opened():
+            opened.start(loop)
+
+    def _bind(self, hosts: list[str]) -> None:
+        """One socket per address and protocol, all on one number. Raises OSError when none could be bound, or the
+        number is taken on TCP."""
         failure: OSError | None = None
         port = self._requested_port
-        for host in dict.fromkeys(hosts):
+        for host in hosts:
             try:
                 bound = UdpSocket(host, port, self._on_stun, self._flush)
             except OSError as error:  # such as an IPv6 address that went away since it was listed
@@ -54,20 +83,24 @@ class Network:
                 continue
             self._sockets.append(bound)
             port = bound.port
+            if self.tcp:
+                self._listeners.append(TcpSocket(host, port, self._on_stun, self._flush))
         if not self._sockets:
             raise failure or OSError("no address to bind")
         self.port = port
-        self.candidates = [(host, given or port) for host, given in wanted] or [
-            (s.host, port) for s in sorted(self._sockets, key=lambda s: ipaddress.ip_address(s.host).is_loopback)
-        ]
-        for bound in self._sockets:
-            bound.start(loop)
+
+    def _opened(self) -> list[LocalSocket]:
+        return [*self._sockets, *self._listeners]
+
+    def _close_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        for opened in self._opened():
+            opened.close(loop)
+        self._sockets.clear()
+        self._listeners.clear()
 
     def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        for bound in self._sockets:
-            bound.close(loop)
-        self._sockets.clear()
+        self._close_all()
 
     def ntp(self, now: float) -> int:
         """NTP timestamp of a monotonic time; wall clock steps after the start do not show."""
@@ -79,7 +112,7 @@ class Network:
     def unregister(self, ufrag: str) -> None:
         self._by_ufrag.pop(ufrag, None)
 
-    def _on_stun(self, bound: UdpSocket, data: bytes, address: Address, now: float) -> None:
+    def _on_stun(self, bound: LocalSocket, data: bytes, address: Address, now: float) -> None:
         transport = self._by_ufrag.get(username(data) or "")
         if transport is None or not transport.check(bound, data, address, now):
             self.refused_checks += 1
@@ -87,7 +120,9 @@ class Network:
     def counters(self) -> dict[str, int]:
         names = ("received", "wakeups", "sent", "sends")
         drops = ("refused_claims", "dropped_size", "dropped_source", "dropped_kind", "dropped_send")
-        totals = {name: sum(getattr(s, name) for s in self._sockets) for name in names + drops}
+        totals = {name: sum(getattr(s, name) for s in self._opened()) for name in names + drops}
+        for name in ("accepted", "refused", "closed_unchecked", "closed_framing", "closed_stalled"):
+            totals[f"tcp_{name}"] = sum(getattr(listener, name) for listener in self._listeners)
         return totals | {"refused_checks": self.refused_checks}
 
 

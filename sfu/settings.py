@@ -31,6 +31,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     port: int = 8189
     """UDP port for all media of all participants, 1..65535 (0: any free port, for tests)."""
+    tcp: bool = True
+    """Media over TCP on the same port number, for networks that block UDP."""
     advertise: tuple[str, ...] = ()
     """Addresses offered to browsers as `address` or `address:port` (`[v6]:port`); empty: every address of the machine.
     Addresses of the machine are bound; for others (port-mapped NAT) every address of the machine is bound."""

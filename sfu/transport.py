@@ -17,12 +17,12 @@ from sfu import rtcp
 from sfu.dtls import Channel, DtlsServer
 from sfu.ice import Address, IceLite
 from sfu.inbound import Inbound
+from sfu.local_socket import LocalSocket
 from sfu.network import Network
 from sfu.outbound import Outbound
 from sfu.policer import Policer
 from sfu.rtp import HEADER
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
-from sfu.udp import UdpSocket
 
 log = structlog.get_logger()
 
@@ -65,8 +65,8 @@ class Transport:
         self._octets_allowed = self._policer.allowed
         self._network = network
         self._on_state = on_state
-        self._socket: UdpSocket | None = None
-        self._seen_on: set[UdpSocket] = set()
+        self._socket: LocalSocket | None = None
+        self._seen_on: set[LocalSocket] = set()
         self._channel = Channel(self._send_handshake)
         self._dtls = DtlsServer(self._channel, certificate)
         self._dtls.add_listener("statechange", self._dtls_changed)
@@ -127,7 +127,7 @@ class Transport:
             self._network.register(ufrag, self)
         self._registered = answered
 
-    def check(self, socket: UdpSocket, data: bytes, address: Address, now: float) -> bool:
+    def check(self, socket: LocalSocket, data: bytes, address: Address, now: float) -> bool:
         before = self.ice.selected
         answer = self.ice.answer(data, address, now, lambda: socket.claim(address, self, now))
         if answer is None:
@@ -147,7 +147,7 @@ class Transport:
                 self._task = asyncio.get_running_loop().create_task(self._connect())
         return True
 
-    def _validated(self, socket: UdpSocket, address: Address) -> None:
+    def _validated(self, socket: LocalSocket, address: Address) -> None:
         socket.dtls[address] = self._channel.feed
         if self.state == "connected":
             socket.media[address] = self.receive

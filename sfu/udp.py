@@ -13,13 +13,11 @@ from collections.abc import Callable
 from time import monotonic
 
 from sfu.ice import Address
+from sfu.local_socket import LocalSocket
 from sfu.rtp import MAX_DATAGRAM_BYTES
 
 BATCH = 64
 """Datagrams taken in one wakeup, so that other callbacks of the loop get their turn."""
-
-CLAIM_S = 6.0
-"""Two intervals of Chromium's checks of a stable pair (2.5 s), and a little."""
 
 BUFFER_BYTES = 4 * 1024 * 1024
 """Socket buffers asked for: 20 ms of 1.6 Gbit/s."""
@@ -32,16 +30,17 @@ _OFFLOAD_ERRORS = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOP
 Ancillary = list[tuple[int, int, bytes]]
 
 
-class UdpSocket:
+class UdpSocket(LocalSocket):
     """One bound socket and the addresses that passed a connectivity check on it."""
 
     def __init__(
         self,
         host: str,
         port: int,
-        on_stun: Callable[["UdpSocket", bytes, Address, float], None],
+        on_stun: Callable[[LocalSocket, bytes, Address, float], None],
         flush: Callable[[float], None],
     ) -> None:
+        super().__init__()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         if family == socket.AF_INET6:
@@ -56,18 +55,10 @@ class UdpSocket:
             raise
         self.host = host
         self.port: int = self.socket.getsockname()[1]
-        self.media: dict[Address, Callable[[bytes, float], None]] = {}
-        """Validated address -> receiver of its SRTP and SRTCP."""
-        self.dtls: dict[Address, Callable[[bytes], None]] = {}
-        self._claims: dict[Address, tuple[object, float]] = {}
-        """Validated address -> whose, and when it was checked last. As long as the other two, see `forget`."""
         self.offload = hasattr(socket, "SOL_UDP") or hasattr(socket, "IPPROTO_UDP")
         self._segment: dict[int, Ancillary] = {}
         self._on_stun = on_stun
         self._flush = flush
-        self.received = self.wakeups = self.sent = self.sends = 0
-        self.refused_claims = 0
-        self.dropped_size = self.dropped_source = self.dropped_kind = self.dropped_send = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_reader(self.socket.fileno(), self._readable)
@@ -75,21 +66,6 @@ class UdpSocket:
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self.socket.fileno())
         self.socket.close()
-
-    def claim(self, address: Address, owner: object, now: float) -> bool:
-        """`owner` passed a check from this address. False: it is somebody else's who checked it a moment ago, so that a
-        participant who forges another one's source address takes nothing over."""
-        held = self._claims.get(address)
-        if held is not None and held[0] is not owner and now - held[1] < CLAIM_S:
-            self.refused_claims += 1
-            return False
-        self._claims[address] = (owner, now)
-        return True
-
-    def forget(self, address: Address) -> None:
-        self._claims.pop(address, None)
-        self.media.pop(address, None)
-        self.dtls.pop(address, None)
 
     def _readable(self) -> None:
         receive = self.socket.recvfrom
@@ -126,7 +102,6 @@ class UdpSocket:
         self._flush(now or monotonic())
 
     def send(self, data: bytes, address: Address) -> bool:
-        """Send one datagram; False if it was dropped."""
         self.sends += 1
         try:
             self.socket.sendto(data, address)
@@ -137,7 +112,7 @@ class UdpSocket:
         return True
 
     def send_run(self, buffers: list[bytes], count: int, address: Address) -> None:
-        """Send `count` packets of equal size (the last may be shorter), each two buffers: header and text. Hot."""
+        """With one system call where the kernel can cut. Hot."""
         if count > 1 and self.offload:
             size = len(buffers[0]) + len(buffers[1])
             ancillary = self._segment.get(size)

@@ -156,7 +156,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
     announce(f"Stemroom {__version__}")
     announce(f"  open       {url}")
     announce(f"  operators  {operators_url}")
-    announce(f"  media      UDP port {sfu.port}")
+    announce(f"  media      UDP{' and TCP' if config.media.tcp else ''} port {sfu.port}")
     announce(f"  files      {files}")
 
 

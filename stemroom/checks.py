@@ -106,6 +106,11 @@ def _media(config: "Config") -> Found:
         if not _is_media_address(written):
             yield f"media.advertise[{position}]", f"{written!r} is not an address, address:port or [v6 address]:port"
 
+    media, listeners = config.media, (("http", config.http.port), ("operators", config.operators.port))
+    for name, port in listeners:
+        if media.tcp and media.port and media.port == port:
+            yield "media.port", f"must differ from {name}.port with media.tcp: both listen for TCP"
+
 
 def _storage(config: "Config") -> Found:
     url = config.database.url

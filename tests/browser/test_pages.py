@@ -283,24 +283,50 @@ async def test_what_was_muted_stays_muted_after_a_reload(studio: Studio, rooms: 
     await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
 
 
-BLOCK_UDP = """{
+BLOCK = """{
   const native = RTCPeerConnection.prototype.setRemoteDescription;
   window.open = false;
   RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
-    const blocked = sdp.replace(/^(a=candidate:(?:\\S+ ){5})\\d+/gm, '$165000');
+    const blocked = sdp.replace(/^(a=candidate:(?:\\S+ ){2}BLOCKED (?:\\S+ ){2})\\d+/gm, '$165000');
     return native.call(this, { type, sdp: window.open ? sdp : blocked });
   };
 }"""
-"""Sends media to a port where nobody listens."""
+"""Sends what is BLOCKED, `udp` or `tcp`, to a port where nobody listens."""
+BLOCK_UDP = BLOCK.replace("BLOCKED", "udp")
+BLOCK_ALL = BLOCK.replace("BLOCKED", "(?:udp|tcp)")
 
 
 async def test_a_network_that_blocks_media_is_named(studio: Studio, rooms: Rooms) -> None:
     session = await studio.create_session("Blocked")
     guest = await open_page(rooms.browser)
-    await guest.page.add_init_script(BLOCK_UDP)
+    await guest.page.add_init_script(BLOCK_ALL)
     await join(guest, session["guest_url"], "Blo", LISTENING)
     await guest.until("() => stemroom.state.connection.blocked")
-    await expect(guest.page.locator("#connection-banner")).to_contain_text("block the media port (UDP)")
+    await expect(guest.page.locator("#connection-banner")).to_contain_text("block the media port (UDP and TCP)")
+
+
+async def test_behind_a_network_that_blocks_udp_sound_and_picture_pass_over_tcp(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Over TCP")
+    host, guest = await open_page(rooms.browser), await open_page(rooms.browser)
+    await guest.page.add_init_script(BLOCK_UDP)
+    await join(host, session["host_url"], "Udo")
+    await join(guest, session["guest_url"], "Tom")
+    for watched in (host, guest):
+        await watched.until("() => stemroom.state.connection.subscribe === 'connected'")
+        await watched.until("() => __probe.playing() >= 1")
+        heard = """async () => (await __probe.stats('inbound-rtp'))
+            .some((s) => s.kind === 'audio' && s.totalAudioEnergy > 0)"""
+        await watched.page.wait_for_function(f"({heard})()", timeout=SETTLE_MS)
+    ways = """async () => {
+        const reports = await __probe.stats('transport', 'candidate-pair', 'remote-candidate');
+        const byId = new Map(reports.map((report) => [report.id, report]));
+        return reports.filter((report) => report.type === 'transport').map(
+            (report) => byId.get(byId.get(report.selectedCandidatePairId).remoteCandidateId).protocol);
+    }"""
+    assert await host.page.evaluate(ways) == ["udp", "udp"]
+    assert await guest.page.evaluate(ways) == ["tcp", "tcp"]
+    await expect(guest.page.locator("#connection-banner")).to_be_hidden()
+    assert await guest.all_complaints() == []
 
 
 async def test_what_the_studio_cannot_take_is_said_once_and_not_offered_again(studio: Studio, rooms: Rooms) -> None:

@@ -168,7 +168,7 @@ async def test_what_a_person_needs_to_know_is_printed(tmp_path: Path) -> None:
         process.terminate()
         assert await process.wait() == 0
     assert lines[1].startswith("  open       http://localhost:")
-    assert lines[3].startswith("  media      UDP port ")
+    assert lines[3].startswith("  media      UDP and TCP port ")
     assert lines[4] == f"  files      {tmp_path / 'data' / 'objects'}"
 
 

@@ -1,5 +1,5 @@
 """A UDP proxy between browsers and the media port that loses packets on the way in, by seed, and whose way out to each
-browser can be made thin.
+browser can be made thin. `dark` lets nothing through either way; `rebind` is a router that forgets its clients.
 
 Guarantees: which datagrams are dropped depends on the seed, the order in which clients first spoke, and the number of
 the media datagram of that client; on nothing else. Media is what RFC 7983 gives to SRTP and SRTCP (first byte
@@ -90,6 +90,8 @@ class ImpairmentProxy:
         """May be set any time; what waits already leaves as it would have."""
         self.first_thin = 0
         """Number of the first client, in the order in which they first spoke, for whom `out` holds."""
+        self.dark = False
+        """May be set any time: nothing passes, in either direction, while it is set."""
         self._waiting: list[tuple[float, int, bytes, Address]] = []
         """Due, order of arrival, datagram, where to. At most `queue_s` of each client's line."""
         self._arrivals = 0
@@ -117,6 +119,10 @@ class ImpairmentProxy:
             end.close()
         self._selector.close()
 
+    def rebind(self) -> None:
+        """The server sees every client come from another port from now on."""
+        self._wake_out.send(b"r")
+
     @property
     def clients(self) -> int:
         """So many have spoken."""
@@ -127,7 +133,10 @@ class ImpairmentProxy:
             timeout_s = max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None
             for key, _ in self._selector.select(timeout_s):
                 if key.fileobj is self._wake_in:
-                    return
+                    if self._wake_in.recv(1) == b"x":
+                        return
+                    self._rebind_all()
+                    break  # the other keys are of sockets that are closed now
                 if key.data is None:
                     self._read_front()
                 else:
@@ -145,7 +154,7 @@ class ImpairmentProxy:
                 self.counters.refused += 1
                 continue
             self.counters.media_in += is_media(datagram)
-            if client.plan.drops(datagram):
+            if self.dark or client.plan.drops(datagram):
                 self.counters.dropped_in += 1
             else:
                 self.counters.passed_in += self._forward(client.upstream, datagram, None)
@@ -157,6 +166,9 @@ class ImpairmentProxy:
             except BlockingIOError:
                 return
             except ConnectionRefusedError:  # an ICMP answer: the server is gone for now
+                continue
+            if self.dark:
+                self.counters.dropped_out += 1
                 continue
             thin = client.number >= self.first_thin and not math.isinf(self.out.rate_bps)
             if not thin and client.free_s < time.monotonic():
@@ -194,14 +206,26 @@ class ImpairmentProxy:
     def _admit(self, address: Address) -> _Client | None:
         if self.upstream is None or len(self._clients) >= MAX_CLIENTS:
             return None
-        upstream = self._socket()
-        upstream.bind((self._host, 0))
-        upstream.connect(self.upstream)
+        upstream = self._toward(self.upstream)
         number = len(self._clients)
         client = _Client(address, upstream, LossPlan(self._seed, number, self._loss), number)
         self._clients[address] = client
         self._selector.register(upstream, selectors.EVENT_READ, client)
         return client
+
+    def _rebind_all(self) -> None:
+        for client in self._clients.values():
+            self._selector.unregister(client.upstream)
+            remote = client.upstream.getpeername()
+            client.upstream.close()
+            client.upstream = self._toward(remote)
+            self._selector.register(client.upstream, selectors.EVENT_READ, client)
+
+    def _toward(self, upstream: Address) -> socket.socket:
+        made = self._socket()
+        made.bind((self._host, 0))
+        made.connect(upstream)
+        return made
 
     @staticmethod
     def _socket() -> socket.socket:

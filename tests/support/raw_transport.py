@@ -132,10 +132,14 @@ class RawTransport:
 
     async def connect(self, remote: sdp.Description) -> None:
         """Run connectivity checks and the DTLS handshake. Raises ConnectionError or TimeoutError."""
-        fingerprint = remote.first("fingerprint").split()
-        self._remote = sdp.Credentials(remote.first("ice-ufrag"), remote.first("ice-pwd"), fingerprint[1])
         wanted = ":" if self._family == socket.AF_INET6 else "."
         self.socket.connect(next(place for place in remote.candidates() if wanted in place[0]))
+        await self._begin(remote)
+
+    async def _begin(self, remote: sdp.Description) -> None:
+        """The socket is connected: checks, then the handshake."""
+        fingerprint = remote.first("fingerprint").split()
+        self._remote = sdp.Credentials(remote.first("ice-ufrag"), remote.first("ice-pwd"), fingerprint[1])
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._readable)
         self._checks = asyncio.create_task(self._check_forever())
         async with asyncio.timeout(CONNECT_S):

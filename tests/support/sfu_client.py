@@ -16,9 +16,9 @@ _KINDS = {"audio": TrackKind.MICROPHONE, "video": TrackKind.CAMERA}
 class SfuClient:
     """Publishes and subscribes; `got` has every packet that came: SSRC, index, timestamp, payload."""
 
-    def __init__(self, room: Room, name: str) -> None:
-        self.publishing = RawTransport()
-        self.subscribing = RawTransport()
+    def __init__(self, room: Room, name: str, transport: Callable[[], RawTransport] = RawTransport) -> None:
+        self.publishing = transport()
+        self.subscribing = transport()
         self.subscribing.listener = self._packet
         self.changed = asyncio.Event()
         self.subscribing.on_activity = self.publishing.on_activity = self.changed.set

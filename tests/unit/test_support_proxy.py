@@ -147,3 +147,36 @@ def test_before_the_server_is_known_datagrams_are_refused_and_counted(client: so
         while not proxy.counters.refused and time.monotonic() < deadline_s:
             os.sched_yield()
     assert (proxy.counters.refused, proxy.counters.passed_in) == (1, 0)
+
+
+def test_while_it_is_dark_nothing_passes_and_then_everything_does(server: socket.socket, client: socket.socket) -> None:
+    with ImpairmentProxy(loss=0, seed=1) as proxy:
+        proxy.upstream = server.getsockname()
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        _, address = server.recvfrom(2048)
+        proxy.dark = True
+        for datagram in (STUN, DTLS, SRTP):
+            client.sendto(datagram, ("127.0.0.1", proxy.port))
+            server.sendto(datagram, address)
+        while (proxy.counters.dropped_in, proxy.counters.dropped_out) != (3, 3):
+            time.sleep(0.001)
+        proxy.dark = False
+        client.sendto(SRTP + b"in", ("127.0.0.1", proxy.port))
+        assert server.recv(2048) == SRTP + b"in"
+        server.sendto(SRTP + b"out", address)
+        assert client.recv(2048) == SRTP + b"out"
+
+
+def test_a_router_that_forgot_its_clients_gives_them_other_ports(server: socket.socket, client: socket.socket) -> None:
+    with ImpairmentProxy(loss=0, seed=1) as proxy:
+        proxy.upstream = server.getsockname()
+        client.sendto(STUN, ("127.0.0.1", proxy.port))
+        _, before = server.recvfrom(2048)
+        proxy.rebind()
+        server.settimeout(0.05)
+        after = before
+        while after == before:
+            client.sendto(STUN, ("127.0.0.1", proxy.port))
+            _, after = server.recvfrom(2048)
+        server.sendto(b"\x90back", after)
+        assert client.recv(2048) == b"\x90back"

@@ -225,7 +225,7 @@ export class Call {
         ? 'Connection lost. Trying to come back…'
         : 'The studio does not answer. Trying again; sound and picture may go on meanwhile.';
     } else if (blocked) {
-      text = 'Your network seems to block the media port (UDP). Try another network; a relay is not there yet.';
+      text = 'Your network seems to block the media port (UDP and TCP). Try another network.';
     } else if (media) {
       text = 'Sound and picture are interrupted. Trying to come back…';
     }
