@@ -37,6 +37,17 @@ $(VENV)/installed-dev: pyproject.toml $(VENV)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
+# Masked first, so that the package starts no server of its own on this machine.
+.PHONY: turnserver
+turnserver:
+	@if command -v turnserver >/dev/null; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo 'No turnserver: the tests with a TURN server are left out (only root on Debian can have it installed here).'; \
+	elif ! { { ! command -v systemctl || systemctl mask coturn.service; } && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		coturn </dev/null; } >build/apt-coturn.log 2>&1; then \
+		echo 'No turnserver: the tests with a TURN server are left out (apt-get failed, see build/apt-coturn.log).'; fi
+
 # What is left out, and why, is said in one line; the tests that need it skip.
 browser:
 	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
@@ -49,6 +60,7 @@ browser:
 # A failure here fails the run, but the tests run all the same and their summary ends the output.
 test: $(VENV)/installed-dev
 	@mkdir -p build
+	@$(MAKE) --no-print-directory turnserver
 	@$(MAKE) --no-print-directory browser
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=1; \
 	[ $$lint = 0 ] || echo '*** lint failed: see above. Now the tests.'; \

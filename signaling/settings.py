@@ -1,4 +1,4 @@
-"""Settings of the control plane: `[http]`, `[operators]` and `[session]` of config.toml."""
+"""Settings of the control plane: `[http]`, `[operators]`, `[session]` and `[turn]` of config.toml."""
 
 import msgspec
 
@@ -37,3 +37,14 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     queue_bytes: int = 1 << 20
     """What waits to be sent to one page. One that is further behind will not catch up: it is closed with 1013,
     reconnects and gets the state anew."""
+
+
+class TurnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A relay for participants who reach the media port neither by UDP nor by TCP."""
+
+    urls: tuple[str, ...] = ()
+    """`turn:host[:port][?transport=udp|tcp]` or `turns:`, as browsers reach it; empty: there is none."""
+    secret: str = ""
+    """Shared with the server (coturn: `static-auth-secret`)."""
+    ttl_s: int = 43_200
+    """How long credentials can be used after a page connected. A relay that was opened in time goes on."""

@@ -17,7 +17,7 @@ from signaling.media import MediaServer
 from signaling.origins import Origins
 from signaling.recording_log import Spool
 from signaling.recordings import RecordingDesk
-from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings
+from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings, TurnSettings
 from storage.catalog import Catalog
 from storage.objects import ObjectStore
 from storage.settings import ObjectStoreSettings
@@ -32,6 +32,7 @@ class StudioSettings:
     session: SessionSettings = SessionSettings()
     media: MediaSettings = MediaSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
+    turn: TurnSettings = TurnSettings()
 
 
 @dataclass(kw_only=True)

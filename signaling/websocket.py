@@ -12,6 +12,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from signaling import connection as closing
+from signaling.clock import NS_PER_S
 from signaling.connection import Connection
 from signaling.conversation import Conversation
 from signaling.limits import TokenBucket
@@ -28,6 +29,7 @@ from signaling.participants import LiveParticipant
 from signaling.problems import WEBSOCKET_ERRORS, Problem
 from signaling.rooms import LiveRoom
 from signaling.studio import Studio
+from signaling.turn import ice_servers
 from storage.ids import ID_PATTERN, hash_secret
 
 log = structlog.get_logger()
@@ -136,7 +138,7 @@ class Visit:
             session_id=room.session.id,
             title=room.session.title,
             participants=[other.view() for other in room.participants.values()],
-            ice_servers=[],
+            ice_servers=ice_servers(settings.turn, participant.id, self._studio.clock.wall_ns() / NS_PER_S),
             session_ms=room.clock.now_ms(),
             heartbeat_ms=round(settings.session.heartbeat_s * 1000),
             recording=room.recording.view() if room.recording else None,

@@ -138,6 +138,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
             session=config.session,
             media=config.media,
             object_store=config.object_store,
+            turn=config.turn,
         ),
         clock=NodeClock(),
     )

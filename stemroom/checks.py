@@ -30,6 +30,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "media.limits.history_s": (0.2, 5),
     "media.limits.history_packets": (64, 65_536),
     "media.loudest": (0, 100),
+    "turn.ttl_s": (60, 604_800),
     "session.max_participants": (2, 100),
     "session.heartbeat_s": (0.1, 5),
     "session.dead_after_s": (0.2, 300),
@@ -58,6 +59,10 @@ NOT_EMPTY = ("data.folder", "http.host", "operators.host")
 DEFAULT_PASSWORDS = ("minioadmin",)
 """Known to everybody, so as good as none."""
 
+MAX_TURN_URLS = 5
+MIN_TURN_SECRET = 16
+"""Characters. Whoever guesses it from one pair of credentials has a relay for good."""
+
 DATABASES = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
@@ -66,6 +71,7 @@ def value_problems(config: "Config") -> Found:
     yield from _listed(config)
     yield from _http(config)
     yield from _media(config)
+    yield from _turn(config)
     yield from _storage(config)
 
 
@@ -110,6 +116,20 @@ def _media(config: "Config") -> Found:
     for name, port in listeners:
         if media.tcp and media.port and media.port == port:
             yield "media.port", f"must differ from {name}.port with media.tcp: both listen for TCP"
+
+
+def _turn(config: "Config") -> Found:
+    turn = config.turn
+    for position, url in enumerate(turn.urls):
+        if not re.fullmatch(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?(\?transport=(udp|tcp))?", url):
+            yield (
+                f"turn.urls[{position}]",
+                f"{url!r} is not turn:host, turn:host:port or such with ?transport=udp or tcp",
+            )
+    if len(turn.urls) > MAX_TURN_URLS:
+        yield "turn.urls", f"at most {MAX_TURN_URLS}: browsers try them all and become slow"
+    if turn.urls and len(turn.secret) < MIN_TURN_SECRET:
+        yield "turn.secret", f"is needed with turn.urls, at least {MIN_TURN_SECRET} characters"
 
 
 def _storage(config: "Config") -> Found:

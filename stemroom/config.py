@@ -15,7 +15,7 @@ import msgspec
 
 from recorder.settings import RecorderSettings
 from sfu.settings import MediaSettings
-from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings
+from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings, TurnSettings
 from stemroom.checks import value_problems
 from storage.settings import DatabaseSettings, ObjectStoreSettings
 
@@ -41,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     operators: OperatorsSettings = OperatorsSettings()
     session: SessionSettings = SessionSettings()
     media: MediaSettings = MediaSettings()
+    turn: TurnSettings = TurnSettings()
     recorder: RecorderSettings = RecorderSettings()
     database: DatabaseSettings = DatabaseSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
@@ -108,6 +109,8 @@ def load(path: Path | None = None) -> Config:
 def _key_with_secret(config: Config) -> str:
     if config.object_store.s3.secret_key:
         return "object_store.s3.secret_key"
+    if config.turn.secret:
+        return "turn.secret"
     if re.match(r"[^/]+://[^/@]*:[^/@]+@", config.database.url):
         return "database.url"
     return ""

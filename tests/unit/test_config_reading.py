@@ -155,6 +155,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     ("key", "text"),
     [
         ("object_store.s3.secret_key", "[object_store.s3]\nsecret_key = 'abcdefgh'\n"),
+        ("turn.secret", "[turn]\nsecret = 'abcdefghabcdefgh'\n"),
         ("database.url", "[database]\nurl = 'postgresql+asyncpg://me:secret@db/stemroom'\n"),
     ],
 )
