@@ -41,6 +41,8 @@ class Facts:
     """After each step, the first before any: ids and SSRCs of all tracks."""
     back_s: dict[str, float] = field(default_factory=dict)
     """How long after the network's return both decoded pictures again."""
+    connected_s: dict[str, float] = field(default_factory=dict)
+    """How long after it all connections were up, as the browsers said."""
     connections: list[int] = field(default_factory=list)
     """That each page ever made."""
     errors: list[str] = field(default_factory=list)
@@ -94,10 +96,13 @@ async def hold(folder: Path) -> Facts:
                 if returns is not None:
                     await returns
                 began_s = time.monotonic()
-                await decode(people)
+
+                async def connect() -> None:
+                    await asyncio.gather(*(person.until(CONNECTED) for person in people))
+                    facts.connected_s[name] = time.monotonic() - began_s
+
+                await asyncio.gather(connect(), decode(people))
                 facts.back_s[name] = time.monotonic() - began_s
-                for person in people:
-                    await person.until(CONNECTED)
                 facts.tracks.append(await tracks(studio, session))
 
             before = await bob.page.evaluate(UFRAGS)
@@ -115,7 +120,8 @@ async def hold(folder: Path) -> Facts:
             await ann.stop_recording()
             (recording,) = await studio.api.recordings(session["session_id"], session["host_secret"])
             facts.manifest = await finished(studio, session, recording["recording_id"], local_copies=2)
-    print({name: round(seconds, 1) for name, seconds in facts.back_s.items()})
+    for name, seconds in facts.back_s.items():
+        print(f"after {name}: connected in {facts.connected_s[name]:.1f} s, pictures in {seconds:.1f} s")
     return facts
 
 

@@ -6,6 +6,8 @@ Reads are blocking-free and unframed here on their own, apart from the program's
 import asyncio
 import socket
 
+from aiortc.rtcdtlstransport import RTCCertificate
+
 from tests.support import sdp
 from tests.support.raw_transport import RawTransport
 
@@ -19,13 +21,16 @@ def passive_candidates(description: sdp.Description) -> list[tuple[str, int]]:
 class RawTcpTransport(RawTransport):
     """As RawTransport, over TCP. What the kernel does not take at once waits here: a test may send what it likes."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(
+        self, certificate: RTCCertificate | None = None, family: socket.AddressFamily = socket.AF_INET
+    ) -> None:
+        super().__init__(certificate, family)
         self._read = b""
         self._unsent = b""
 
     async def connect(self, remote: sdp.Description) -> None:
-        host, port = passive_candidates(remote)[0]
+        wanted = ":" if self._family == socket.AF_INET6 else "."
+        host, port = next(place for place in passive_candidates(remote) if wanted in place[0])
         self.socket.close()
         self.socket = socket.create_connection((host, port))
         self.socket.setblocking(False)
