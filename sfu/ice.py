@@ -24,6 +24,9 @@ LOST_AFTER_S = 30.0
 """A peer without a valid check for this long is gone (RFC 7675 5.1: consent expires after 30 s)."""
 
 
+SILENCE_S = 5.0
+"""Two intervals of Chromium's checks: a peer that is heard again after so long was cut off, in both directions."""
+
 KNOWN_REQUIRED = frozenset({0x0001, 0x0006, 0x0008, 0x0009, 0x000A, 0x0014, 0x0015, 0x0020, 0x0024, 0x0025})
 """Comprehension-required attributes (RFC 8489 18.3, RFC 8445 16.1) that a binding request may have without a 420."""
 
@@ -37,11 +40,13 @@ _FINGERPRINT = 0x8028
 
 class Answer(msgspec.Struct, frozen=True):
     """What to do about a request: `data` goes back to where it came from; `valid`: the address passed a check;
-    `selects`: its pair, which includes the local socket it came to, is the one to send on."""
+    `selects`: its pair, which includes the local socket it came to, is the one to send on; `resumes`: the peer was cut
+    off and is back."""
 
     data: bytes
     valid: bool
     selects: bool = False
+    resumes: bool = False
 
 
 def username(datagram: bytes) -> str | None:
@@ -115,6 +120,7 @@ class IceLite:
         if not claim():
             return None
         self.checks += 1
+        resumes = self._in_use != "" and now - self.last_check > SILENCE_S
         self.last_check = now
         self.addresses[address] = now
         if len(self.addresses) > MAX_ADDRESSES:
@@ -128,7 +134,7 @@ class IceLite:
         if selects:
             self.selected = address
         reply = _reply(message, stun.Class.RESPONSE, {"XOR-MAPPED-ADDRESS": address[:2]}, password)
-        return Answer(reply, valid=True, selects=selects)
+        return Answer(reply, valid=True, selects=selects, resumes=resumes)
 
     def is_lost(self, now: float) -> bool:
         return now - self.last_check > LOST_AFTER_S

@@ -208,6 +208,11 @@ class Inbound:
     def encodings(self) -> list[Encoding]:
         return [encoding for source in self.sources.values() for encoding in source.encodings]
 
+    def want_key_frames(self) -> None:
+        for source in self.sources.values():
+            for encoding in source.encodings:
+                encoding.want_key_frame()
+
     def feedback(self, now: float) -> list[bytes]:
         """RTCP that is due every tick: arrivals, missing packets, key frames."""
         packets: list[bytes] = []

@@ -137,15 +137,25 @@ class Transport:
             self._register(self.ice.ufrags)
         if answer.valid and self.state not in ("failed", "closed"):
             self._validated(socket, address)
-            if answer.selects and (self.ice.selected != before or self._socket is not socket):
+            moved = answer.selects and (self.ice.selected != before or self._socket is not socket)
+            if moved:
                 self._socket = socket
                 for subscription in self.outbound.all():
                     if subscription.encoding is not None:
                         subscription.encoding.retarget()
+            if (moved or answer.resumes) and self.state == "connected":
+                self._resume_pictures()
             if self._task is None and self.fingerprints:
                 self._set_state("connecting")
                 self._task = asyncio.get_running_loop().create_task(self._connect())
         return True
+
+    def _resume_pictures(self) -> None:
+        """What was lost while the peer was cut off or had moved is beyond repair: pictures begin anew, both ways."""
+        self.inbound.want_key_frames()
+        for subscription in self.outbound.all():
+            if subscription.encoding is not None:
+                subscription.encoding.want_key_frame()
 
     def _validated(self, socket: LocalSocket, address: Address) -> None:
         socket.dtls[address] = self._channel.feed

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sfu.engine import Sfu
+from sfu.ice import SILENCE_S
 from sfu.interfaces import TrackKind, TrackRequest, TransportName
 from sfu.settings import MediaSettings
 from tests.support import sdp
 from tests.support.raw_peer import RtpSender
 from tests.support.sfu_client import SfuClient, Sink
+from tests.support.sfu_media import vp8
 
+VIDEO = sdp.Outgoing("0", "video", "VP8", 2222, 3333)
 AUDIO = sdp.Outgoing("0", "audio", "opus", 1111)
 MICROPHONE = [TrackRequest("0", TrackKind.MICROPHONE)]
 
@@ -189,6 +192,33 @@ async def test_a_peer_is_gone_through_the_engine_also_one_that_never_was_checked
     assert not carol.peer.restart_ice()
     call.room.remove_peer("carol")
     await carol.close()
+
+
+@pytest.mark.parametrize("how", ["publisher cut off", "publisher moved", "viewer cut off", "viewer moved"])
+async def test_after_an_interruption_pictures_begin_anew_at_once(how: str) -> None:
+    """Nobody waits for a decoder to find out that it misses something."""
+    sfu = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",)))
+    await sfu.start()
+    room = sfu.open_room("r")
+    alice, bob = SfuClient(room, "alice"), SfuClient(room, "bob")
+    (camera,) = await alice.publish(VIDEO)
+    await bob.subscribe()
+    camera.send(vp8(0, key=True, body=bytes(100)), 0, marker=True)
+    await bob.until(lambda: bob.got)
+    asked = sum(packet[1] == 206 for packet in alice.feedback)
+    is_publisher = how.startswith("publisher")
+    raw = alice.publishing if is_publisher else bob.subscribing
+    transport = alice.peer.publisher.transport if is_publisher else bob.peer.subscriber.transport
+    assert transport is not None
+    if how.endswith("cut off"):
+        transport.ice.last_check -= SILENCE_S + 1  # time is not waited for
+    else:
+        raw.rebind()
+    raw._send_check()
+    await alice.until(lambda: sum(packet[1] == 206 for packet in alice.feedback) > asked)
+    await alice.close()
+    await bob.close()
+    await sfu.close()
 
 
 async def test_a_peer_whose_connection_we_close_is_told_by_dtls(call: Call) -> None:

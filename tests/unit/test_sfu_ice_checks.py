@@ -7,7 +7,7 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.ice import KNOWN_REQUIRED, LOST_AFTER_S, MAX_ADDRESSES, Address, IceLite, username
+from sfu.ice import KNOWN_REQUIRED, LOST_AFTER_S, MAX_ADDRESSES, SILENCE_S, Address, IceLite, username
 
 HERE: Address = ("192.0.2.1", 5000)
 THERE: Address = ("198.51.100.9", 6000)
@@ -268,6 +268,20 @@ def test_a_restart_before_the_first_check_keeps_nothing() -> None:
     assert lite.ufrags == {lite.ufrag}
     lite.answer(check(lite), HERE, 1.0)
     assert lite.selected == HERE
+
+
+def test_a_peer_that_is_heard_again_after_a_silence_resumes() -> None:
+    lite = ice()
+    told = []
+    for now in (1.0, 3.5, 3.5 + SILENCE_S, 8.6 + SILENCE_S, 8.7 + SILENCE_S):
+        answer = lite.answer(check(lite), HERE, now)
+        assert answer is not None
+        told.append(answer.resumes)
+    assert told == [False, False, False, True, False]
+    lite.restart()
+    answer = lite.answer(check(lite), THERE, 30.0)
+    assert answer is not None
+    assert answer.resumes
 
 
 def test_checks_with_old_credentials_keep_a_peer_alive() -> None:
