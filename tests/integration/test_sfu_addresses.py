@@ -14,7 +14,7 @@ from tests.support import sdp
 from tests.support.raw_tcp import RawTcpTransport, passive_candidates
 from tests.support.raw_transport import RawTransport
 from tests.support.sfu_client import SfuClient
-from tests.support.sfu_media import vp8
+from tests.support.sfu_media import vp8_picture
 
 AUDIO = sdp.Outgoing("0", "audio", "opus", 1111)
 VIDEO = sdp.Outgoing("1", "video", "VP8", 2222, 3333)
@@ -56,8 +56,7 @@ async def test_sound_and_pictures_pass_whatever_family_each_end_has(sfu_: Sfu, a
     await viewer.subscribe()
     for n in range(10):
         audio.send(b"\x78%d" % n, 960 * n)
-        for part in range(6):
-            video.send(vp8(n, key=n == 0, body=bytes(900)), 3000 * n, marker=part == 5)
+        video.send_frame(vp8_picture(n, 6, key=n == 0), 3000 * n)
     await viewer.until(lambda: len(viewer.got) == 70)
     assert all(stream.lost == 0 and not stream.undecryptable for stream in viewer.subscribing.streams.values())
     await publisher.close()
@@ -72,7 +71,7 @@ async def test_frames_leave_as_segmented_sends_over_v6_too(sfu_: Sfu) -> None:
     (v6,) = [bound for bound in sfu_._network._sockets if bound.host == "::1"]
     sent, sends = v6.sent, v6.sends
     for n in range(20):
-        video.send_frame([vp8(n, key=n == 0, body=bytes(900)) for _ in range(6)], 3000 * n)
+        video.send_frame(vp8_picture(n, 6, key=n == 0), 3000 * n)
     await viewer.until(lambda: len(viewer.got) == 120)
     assert v6.offload, "the kernel takes UDP_SEGMENT for IPv6"
     assert v6.sends - sends < (v6.sent - sent) / 2

@@ -54,6 +54,12 @@ def vp8(
     return bytes((0x90, 0x80 | (0x40 if level else 0))) + number + level + head + body
 
 
+def vp8_picture(picture_id: int, packets: int, *, key: bool = False, body: bytes = bytes(900)) -> list[bytes]:
+    """The payloads of one frame, all of about the same size."""
+    rest = b"\x80\x80" + (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big") + body
+    return [vp8(picture_id, key=key, body=body), *[rest] * (packets - 1)]
+
+
 def one_byte_extensions(*elements: tuple[int, bytes]) -> bytes:
     """A whole extension block with its head (RFC 8285 4.2)."""
     block = b"".join(bytes((number << 4 | len(value) - 1,)) + value for number, value in elements)
