@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sfu.encoding import VIEWER_ORIENTATION_ID
-from sfu.negotiation import OPUS_PARAMETERS, ORIENTATION, PUBLISH_EXTENSIONS, Chosen
+from sfu.negotiation import AV1_EXTENSIONS, OPUS_PARAMETERS, ORIENTATION, PUBLISH_EXTENSIONS, Chosen
 from sfu.sdp import Codec, Description
 
 START_KBPS = 1000
@@ -100,7 +100,8 @@ def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, ve
             *_transport(local, "passive"),
             "a=rtcp-rsize",
         ]
-        lines += [f"a=extmap:{section.extensions[u]} {u}" for u in PUBLISH_EXTENSIONS if u in section.extensions]
+        wanted_extensions = AV1_EXTENSIONS if codec.name == "av1" else PUBLISH_EXTENSIONS
+        lines += [f"a=extmap:{section.extensions[u]} {u}" for u in wanted_extensions if u in section.extensions]
         if section.kind == "audio":
             wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
             lines += _codec_lines(codec, OPUS_PARAMETERS, wanted)

@@ -3,19 +3,24 @@
 Replay, decryption, arrival log (sfu.streams), then gaps, history, tap, key frame.
 """
 
-from collections.abc import Callable
+from bisect import insort
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from sfu.codecs import first_size, keyframe
-from sfu.codecs.vp8_descriptor import NOTHING, describe
+from sfu.av1_places import Av1Places
+from sfu.codecs import first_size, keyframe, vp9
+from sfu.codecs.temporal import BASE, TOP
+from sfu.codecs.vp8_descriptor import NOTHING, Descriptor, describe, unchanged
 from sfu.forwarding import Target, forward
 from sfu.history import History, Packet
 from sfu.interfaces import PacketTap, StreamInfo
 from sfu.keyframes import KeyFrameRequests
+from sfu.layer_view import LayerView
 from sfu.nack import Missing
 from sfu.rate import Rate
 from sfu.rtcp import SenderReport
-from sfu.rtp import LayoutCache, strip_padding
+from sfu.rtp import JUMP, LayoutCache, strip_padding
 from sfu.srtp import WINDOW, ReceiveKeys
 from sfu.streams import SrtpStream
 from sfu.tap import EncodingTap
@@ -23,9 +28,6 @@ from sfu.twcc import ArrivalLog
 
 if TYPE_CHECKING:
     from sfu.subscription import Subscription
-
-JUMP = 3000
-"""A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
 
 LIVE_AUDIO_S = 0.5
 """A missing packet of sound is asked for so long for viewers: their jitter buffers have played over it by then."""
@@ -43,11 +45,14 @@ VIEWER_ORIENTATION_ID = 1
 NO_LEVEL = 255
 """Weaker than any level of RFC 6464."""
 
+_number = attrgetter("number")
+
 
 class Encoding(SrtpStream):
     """One received RTP stream of a track, and who takes it."""
 
     __slots__ = (
+        "_describe",
         "_first_size",
         "_is_h264",
         "_key_frame",
@@ -55,11 +60,14 @@ class Encoding(SrtpStream):
         "_key_timestamp",
         "_late",
         "_level",
+        "_moving",
         "_pending",
+        "_resumed",
         "_tap",
         "_touched",
         "_transit",
         "clock_rate_hz",
+        "delivered",
         "first_index",
         "history",
         "info",
@@ -71,6 +79,7 @@ class Encoding(SrtpStream):
         "last_report_arrival",
         "last_report_sent",
         "last_timestamp",
+        "layer_octets",
         "missing",
         "octets",
         "on_key_frame",
@@ -82,6 +91,8 @@ class Encoding(SrtpStream):
         "subscriptions",
         "tap_failures",
         "targets",
+        "top_layer",
+        "views",
         "waiting",
     )
 
@@ -101,6 +112,7 @@ class Encoding(SrtpStream):
         self.clock_rate_hz = info.clock_rate_hz
         self.is_vp8 = info.codec == "vp8"
         self._key_frame: Callable[[bytes], bool] | None = None if info.codec == "opus" else keyframe(info.codec)
+        self._describe = _describer(info.codec, layouts)
         self._level = NO_LEVEL
         self._first_size = first_size(info.codec)
         self._is_h264 = info.codec == "h264"
@@ -114,6 +126,11 @@ class Encoding(SrtpStream):
         self.requests = KeyFrameRequests()
         self._touched = touched
         self._pending: list[Packet] = []
+        """What came in this wakeup, in the order of its numbers."""
+        self._resumed = first_index
+        """Where the sender began, or began anew."""
+        self.delivered: Packet | None = None
+        """The last one that was forwarded in its turn."""
         self._tap: EncodingTap | None = None
         self.on_key_frame: Callable[[Encoding, int, int, float], None] | None = None
         """Called with index, timestamp and arrival when a key frame begins, before a tap gets its first packet."""
@@ -136,6 +153,15 @@ class Encoding(SrtpStream):
         """Everybody who takes this encoding, waiting or running."""
         self.waiting: list[Subscription] = []
         self.targets: list[Target] = []
+        """Of those who take all temporal layers."""
+        self.top_layer = 0
+        """The highest temporal layer that was seen."""
+        self.layer_octets = [0] * (TOP + 1)
+        """Payload of each temporal layer."""
+        self.views: list[LayerView] = []
+        """Those that somebody takes."""
+        self._moving: list[Subscription] = []
+        """Who is to have more or fewer temporal layers than at present."""
 
     # --- receiving
 
@@ -204,7 +230,13 @@ class Encoding(SrtpStream):
                 extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, octet, 0, 0))
             elif octet & 0x7F < self._level:
                 self._level = octet & 0x7F
-        descriptor = describe(payload) if self.is_vp8 else NOTHING
+        descriptor = NOTHING
+        if self._describe is not None:
+            descriptor = self._describe(payload)
+            layer = descriptor.place.layer
+            self.layer_octets[layer] += len(payload)
+            if layer > self.top_layer:
+                self._found_layer(layer)
         packet = Packet(index, marker | padded, timestamp, payload, extension, descriptor, now)
         self.history.put(packet)
         if begins_key_frame:
@@ -213,12 +245,14 @@ class Encoding(SrtpStream):
                 self.size = self._first_size(payload) or self.size
             if not (late and (self.waiting or (tap is not None and index < tap.first))):
                 self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
-        if late:
+        if not late:
+            if not self._pending:
+                self._touched.append(self)
+            self._pending.append(packet)
+        elif self._pending and index >= self.next_number:
+            insort(self._pending, packet, key=_number)  # its turn has not come
+        else:
             self._forward_late(packet)
-            return
-        if not self._pending:
-            self._touched.append(self)
-        self._pending.append(packet)
 
     def take_level(self) -> int | None:
         """Level of the loudest packet of sound since the last call, in -dBov (0: full scale, 127: silence; RFC 6464);
@@ -230,26 +264,49 @@ class Encoding(SrtpStream):
         """The sender began anew behind `top`. Viewers' numbers do not jump with it: by more than half of them a
         receiver of SRTP would not follow, and by less it would ask for thousands of packets that never were."""
         self.flush()
+        self._resumed = index
         for subscription in self.subscriptions:
-            if subscription.encoding is self:
+            if subscription.encoding is self and subscription.view is None:
                 subscription.jumped(top, index)
         self.retarget()
         self.want_key_frame()
 
     def flush(self) -> None:
         """End of a wakeup: forward what came in it; hot."""
-        packets = self._pending
+        packets: Sequence[Packet] = self._pending
         self._pending = []
-        if self.waiting:
-            for place, packet in enumerate(packets):
-                if self._key_frame is None or packet.number == self._key_index:
-                    if place and self.targets:
-                        forward(packets[:place], self.targets, self.is_vp8)
-                    packets = packets[place:]
-                    self._start_waiting(packet)
-                    break
-        if self.targets and packets:
+        if self.waiting or self._moving:
+            packets = self._deliver_up_to_changes(packets)
+        if packets:
+            self._deliver(packets)
+
+    def _deliver(self, packets: Sequence[Packet]) -> None:
+        self.delivered = packets[-1]
+        if self.targets:
             forward(packets, self.targets, self.is_vp8)
+        for view in self.views:
+            view.take(packets)
+
+    def _deliver_up_to_changes(self, packets: Sequence[Packet]) -> Sequence[Packet]:
+        """Somebody waits for a key frame, or for a frame with which it can take other temporal layers: forward what
+        comes before; the packets from there on."""
+        begun = 0
+        for place, packet in enumerate(packets):
+            before = packets[place - 1] if place else self.delivered
+            begins_key_frame = self._key_frame is None or packet.number == self._key_index
+            starts = begins_key_frame and self.waiting
+            begins_frame = before is None or packet.timestamp != before.timestamp
+            moves = self._moves(packet, begins_key_frame) if self._moving and begins_frame else []
+            if starts or moves:
+                if place > begun:
+                    self._deliver(packets[begun:place])
+                begun = place
+                if starts:
+                    self._start_waiting(packet)
+                for subscription, limit in moves:
+                    self._move(subscription, limit)
+                self.retarget()
+        return packets[begun:]
 
     def sent(self, index: int) -> Packet | None:
         """A packet that was forwarded, while it is remembered. What waits for the end of the wakeup was not yet."""
@@ -262,6 +319,8 @@ class Encoding(SrtpStream):
         targets = [target for target in self.targets if target[0].first_index <= packet.number]
         if targets:
             forward((packet,), targets, self.is_vp8)
+        for view in self.views:
+            view.late(packet)
 
     # --- recording
 
@@ -293,6 +352,10 @@ class Encoding(SrtpStream):
                 self.want_key_frame()
             self._late = late
         self._tick_tap(now)
+        if self.views:
+            for view in self.views:
+                view.forget(self.missing.first())
+            self.views = [view for view in self.views if view.is_used]
         return due
 
     def _tick_tap(self, now: float) -> None:
@@ -332,8 +395,10 @@ class Encoding(SrtpStream):
             self.subscriptions.remove(subscription)
         if subscription in self.waiting:
             self.waiting.remove(subscription)
+        if subscription in self._moving:
+            self._moving.remove(subscription)
         subscription.stopped(self)
-        self.targets = [target for target in self.targets if target[0] is not subscription]
+        self.retarget()
 
     def capture_s(self, timestamp: int) -> float | None:
         """When what has this RTP timestamp was captured, on the sender's own clock; None before its first report."""
@@ -349,12 +414,85 @@ class Encoding(SrtpStream):
 
     def retarget(self) -> None:
         """Rebuild the tuples of the packet path after a change of addresses or of who is running."""
-        self.targets = [s.target() for s in self.subscriptions if s not in self.waiting]
+        running = [s for s in self.subscriptions if s.encoding is self]
+        self.targets = [s.target() for s in running if s.view is None]
+        if self.views:
+            for view in self.views:
+                view.targets = [s.target() for s in running if s.view is view]
+            self.views = [view for view in self.views if view.is_used]
 
     def _start_waiting(self, packet: Packet) -> None:
+        """A key frame begins with this packet."""
         for subscription in self.waiting:
             if subscription.encoding is not None:  # another layer, which went on until now
                 subscription.encoding.unsubscribe(subscription)
-            subscription.start(self, packet)
+            view = self._view(self._limit_of(subscription))
+            if view is not None:
+                view.expect(packet.number)
+            subscription.start(self, view, packet)
         self.waiting = []
         self.retarget()
+
+    # --- temporal layers
+
+    def limit(self, subscription: "Subscription") -> None:
+        """What `subscription` may have of the temporal layers has changed (`max_temporal`): fewer come with the next
+        frame, more when the sender lets it up."""
+        moves = subscription.encoding is self and self._limit_of(subscription) != subscription.limit
+        if moves and subscription not in self._moving:
+            self._moving.append(subscription)
+        elif not moves and subscription in self._moving:
+            self._moving.remove(subscription)
+
+    def _limit_of(self, subscription: "Subscription") -> int:
+        """A limit above all layers that there are is none."""
+        return subscription.max_temporal if subscription.max_temporal < self.top_layer else TOP
+
+    def _found_layer(self, layer: int) -> None:
+        self.top_layer = layer
+        for subscription in self.subscriptions:
+            self.limit(subscription)
+
+    def _moves(self, packet: Packet, begins_key_frame: bool) -> list[tuple["Subscription", int]]:
+        """Who can have another limit from the frame on that begins with `packet`, and which."""
+        place = BASE if begins_key_frame else packet.descriptor.place
+        found = []
+        for subscription in self._moving:
+            limit = self._limit_of(subscription)
+            if limit > subscription.limit:
+                if place.needs > subscription.limit or place.reaches <= subscription.limit:
+                    continue
+                if place.reaches < self.top_layer:
+                    limit = min(limit, place.reaches)
+            found.append((subscription, limit))
+        return found
+
+    def _move(self, subscription: "Subscription", limit: int) -> None:
+        """Between the packet that was delivered last and the next one."""
+        subscription.moved(self._view(limit))
+        self.limit(subscription)
+
+    def _view(self, limit: int) -> LayerView | None:
+        """The view of this limit, made on first call; None: everything."""
+        if limit >= TOP:
+            return None
+        for view in self.views:
+            if view.limit == limit:
+                return view
+        view = LayerView(self, limit, self.next_number)
+        self.views.append(view)
+        return view
+
+    @property
+    def next_number(self) -> int:
+        """Of the packet after the one that was delivered last."""
+        return max(self._resumed, self.delivered.number + 1 if self.delivered is not None else 0)
+
+
+def _describer(codec: str, layouts: LayoutCache) -> Callable[[bytes], Descriptor] | None:
+    """What forwarding has to know of a payload; None: nothing."""
+    if codec == "vp8":
+        return describe
+    if codec == "vp9":
+        return lambda payload: unchanged(vp9.place(payload))
+    return Av1Places(layouts).describe if codec == "av1" else None

@@ -40,6 +40,10 @@ class History:
         self._slots: list[Packet | None] = [None] * FIRST_SLOTS
         self._mask = FIRST_SLOTS - 1
 
+    def another(self) -> "History":
+        """An empty one with the same bounds."""
+        return History(self._keep_s, self._max_slots)
+
     def __len__(self) -> int:
         return len(self._slots)
 

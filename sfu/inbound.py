@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from sfu.av1_places import DependencyLayouts
+from sfu.codecs.dependency_descriptor import URI as DEPENDENCY_DESCRIPTOR
 from sfu.encoding import Encoding
 from sfu.history import History
 from sfu.interfaces import StreamInfo
@@ -69,7 +71,8 @@ class Inbound:
         self._ended: dict[int, int] = {}
         """SSRC -> highest packet index of streams that were removed."""
         self._extensions: dict[str, int] = {}
-        self._audio_layouts = self._video_layouts = LayoutCache(0, 0)
+        self._layouts: dict[str, LayoutCache] = {}
+        """By codec; the one without a name is that of all others."""
         self._clock = SenderClock()
         self._touched = touched
         self._on_encoding = on_encoding
@@ -82,8 +85,12 @@ class Inbound:
         if known != self._extensions:
             self._extensions = known
             sequence_id = known.get(TRANSPORT_SEQUENCE, 0)
-            self._audio_layouts = LayoutCache(sequence_id, known.get(AUDIO_LEVEL, 0))
-            self._video_layouts = LayoutCache(sequence_id, known.get(ORIENTATION, 0))
+            orientation_id = known.get(ORIENTATION, 0)
+            self._layouts = {
+                "opus": LayoutCache(sequence_id, known.get(AUDIO_LEVEL, 0)),
+                "av1": DependencyLayouts(sequence_id, orientation_id, known.get(DEPENDENCY_DESCRIPTOR, 0)),
+                "": LayoutCache(sequence_id, orientation_id),
+            }
 
     def add(self, track_id: str, section: Section, chosen: Chosen) -> None:
         self.sources[section.mid] = Source(
@@ -171,6 +178,7 @@ class Inbound:
         self, source: Source, ssrc: int, rid: str, repaired_rid: str, payload_type: int, index: int, keys: ReceiveKeys
     ) -> Encoding | RepairStream | None:
         chosen = source.chosen
+        layouts = self._layouts.get(chosen.codec.name) or self._layouts.get("") or LayoutCache(0, 0)
         if chosen.rids and (rid or repaired_rid) not in chosen.rids:
             return None
         if payload_type == chosen.codec.payload_type:
@@ -185,13 +193,12 @@ class Inbound:
                 fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
             )
             history = History(self._limits.history_s, self._limits.history_packets)
-            layouts = self._audio_layouts if codec.name == "opus" else self._video_layouts
             return Encoding(info, index, keys, layouts, self.arrivals, self._touched, history)
         if payload_type == chosen.rtx_payload_type and payload_type:
             media = source.repair_of.get(ssrc)
             for encoding in reversed(source.encodings):
                 if encoding.ssrc == media or (media is None and encoding.info.rid == repaired_rid):
-                    return RepairStream(ssrc, payload_type, index, keys, self._video_layouts, self.arrivals, encoding)
+                    return RepairStream(ssrc, payload_type, index, keys, layouts, self.arrivals, encoding)
         return None
 
     # --- RTCP

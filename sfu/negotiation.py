@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sfu.codecs.dependency_descriptor import URI as DEPENDENCY_DESCRIPTOR
 from sfu.interfaces import NegotiationError
 from sfu.sdp import Codec, Description, Section
 
@@ -22,6 +23,9 @@ _H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
 """First half of profile-level-id, best known to decoders first (constrained baseline, baseline, main, high)."""
 
 PUBLISH_EXTENSIONS = (MID, RID, REPAIRED_RID, TRANSPORT_SEQUENCE, ORIENTATION, AUDIO_LEVEL)
+AV1_EXTENSIONS = (*PUBLISH_EXTENSIONS, DEPENDENCY_DESCRIPTOR)
+"""Other codecs say in their payload which temporal layer a packet belongs to. Where the descriptor is negotiated
+Chromium leaves that out of VP8's (tried with version 156)."""
 
 OPUS_PARAMETERS = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=0;maxaveragebitrate=96000"
 """Stereo survives only if both are named; silence is sent (no DTX), since a recording needs it."""

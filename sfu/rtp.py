@@ -14,6 +14,9 @@ HEADER_BYTES = 12
 MAX_DATAGRAM_BYTES = 1500
 """Longer datagrams are dropped: no browser sends them (RFC 8834 keeps packets under the path MTU)."""
 
+JUMP = 3000
+"""A sequence number this far ahead is a new start of the sender, not a hole to be filled (RFC 3550 A.1)."""
+
 PADDING_BIT = 0x20
 EXTENSION_BIT = 0x10
 MARKER_BIT = 0x80

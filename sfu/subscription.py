@@ -7,8 +7,10 @@ retransmission is an RTX packet with an index of its own (RFC 4588).
 
 import secrets
 import struct
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
 
+from sfu.codecs.temporal import TOP
 from sfu.forwarding import Target
 from sfu.history import Packet
 from sfu.rate import Rate
@@ -19,12 +21,30 @@ from sfu.srtp import SendKeys
 
 if TYPE_CHECKING:
     from sfu.encoding import Encoding
+    from sfu.layer_view import LayerView
     from sfu.sendpath import SendPath
 
 _RTP = struct.Struct("!HHII")
 
 MAX_RETRANSMISSIONS = 200
 """Packets sent again to one subscription between two ticks (50 ms): 35 Mbit/s. Overflow: not sent, counted."""
+
+MAX_EARLIER = 4
+"""Changes of source or view after which a missing packet can still be sent again. Overflow: the oldest cannot."""
+
+
+class _Stretch(NamedTuple):
+    """Packets that came from one source one after the other, and how they were renumbered."""
+
+    source: "Encoding | LayerView"
+    first: int
+    """Number of the first one that was sent."""
+    end: int
+    """Behind the last one."""
+    index_offset: int
+    timestamp_offset: int
+    picture_offset: int
+    tl0_offset: int
 
 
 MAX_RESENT = 1024
@@ -38,6 +58,7 @@ Not the whole of it, or a viewer who has measured a millisecond less than we hav
 class Subscription:
     __slots__ = (
         "_budget",
+        "_earlier",
         "_fir_number",
         "_index_offset",
         "_last_output",
@@ -52,6 +73,7 @@ class Subscription:
         "fraction_lost",
         "jitter",
         "lost",
+        "max_temporal",
         "next_index",
         "octets",
         "packets",
@@ -66,6 +88,7 @@ class Subscription:
         "skipped",
         "ssrc",
         "track_id",
+        "view",
         "wanted_height",
         "wants",
     )
@@ -83,6 +106,12 @@ class Subscription:
         self.rtx_ssrc = path.new_ssrc()
         self.encoding: Encoding | None = None
         """The present source."""
+        self.view: LayerView | None = None
+        """What is taken of it; None: all temporal layers."""
+        self.max_temporal = TOP
+        """The highest temporal layer that the viewer may have (sfu.track, `limit`)."""
+        self._earlier: deque[_Stretch] = deque(maxlen=MAX_EARLIER)
+        """What was sent before the present source and view, the oldest first."""
         self.wants: Encoding | None = None
         """The source that it is to have: the present one, or one whose key frame is waited for."""
         self.wanted_height: int | None = None
@@ -110,19 +139,39 @@ class Subscription:
         self.rate = Rate()
         self.round_trip_s = 0.0
 
-    def start(self, encoding: "Encoding", packet: Packet) -> None:
-        """`packet` will be the first one from `encoding`."""
+    @property
+    def limit(self) -> int:
+        """The highest temporal layer that it takes at present."""
+        return self.view.limit if self.view is not None else TOP
+
+    @property
+    def _source(self) -> "Encoding | LayerView | None":
+        return self.encoding if self.view is None else self.view
+
+    def start(self, encoding: "Encoding", view: "LayerView | None", packet: Packet) -> None:
+        """`packet` will be the first one from `encoding`, and the next one of `view`."""
         descriptor = packet.descriptor
         if self._last_output is not None:
             ssrc, timestamp, arrival, captured_s, picture, tl0 = self._last_output
             if ssrc != encoding.ssrc:  # one that comes back goes on by its own timestamps
                 elapsed_s = passed_s(packet.arrival - arrival, captured_s, encoding.capture_s(packet.timestamp))
                 self._timestamp_offset = timestamp + max(1, int(elapsed_s * self.clock_rate_hz)) - packet.timestamp
-            self._picture_offset = picture + 1 - descriptor.picture_id
+            self._picture_offset = picture + 1 - descriptor.picture_id + (view.pictures_left_out if view else 0)
             self._tl0_offset = tl0 + 1 - descriptor.tl0
         self.encoding = encoding
-        self.first_index = packet.number
-        self._index_offset = packet.number - self.next_index
+        self.view = view
+        self._number_from(packet.number if view is None else view.next_number)
+
+    def moved(self, view: "LayerView | None") -> None:
+        """From the next packet on `view` is taken of the present source. Timestamps stay as they are, and the next
+        picture has the id that it would have had."""
+        self._leave()
+        self._picture_offset -= self.view.pictures_left_out if self.view is not None else 0
+        self._picture_offset += view.pictures_left_out if view is not None else 0
+        self.view = view
+        source = self._source
+        assert source is not None
+        self._number_from(source.next_number)
 
     def jumped(self, top: int, index: int) -> None:
         """The present source goes on with `index` behind `top`. One number stays out, so that the receiver knows that
@@ -132,11 +181,35 @@ class Subscription:
 
     def stopped(self, encoding: "Encoding") -> None:
         """The source ends: the next one continues its numbers."""
-        if self.encoding is not encoding:
+        if self.encoding is encoding:
+            self._leave()
+            self.encoding = self.view = None
+
+    def _number_from(self, first: int) -> None:
+        """The source's next packet has this number."""
+        self.first_index = first
+        self._index_offset = first - self.next_index
+
+    def _leave(self) -> None:
+        """Nothing more comes from the present source and view."""
+        source, encoding = self._source, self.encoding
+        if source is None or encoding is None:
             return
-        self.next_index = encoding.highest - self._index_offset + 1
-        last = encoding.history.get(encoding.highest)
-        if last is not None:
+        end = source.next_number
+        self.next_index = end - self._index_offset
+        self._earlier.append(
+            _Stretch(
+                source,
+                self.first_index,
+                end,
+                self._index_offset,
+                self._timestamp_offset,
+                self._picture_offset,
+                self._tl0_offset,
+            )
+        )
+        last = source.delivered
+        if last is not None and last.number >= self.first_index:
             self._last_output = (
                 encoding.ssrc,
                 last.timestamp + self._timestamp_offset,
@@ -145,7 +218,6 @@ class Subscription:
                 last.descriptor.picture_id + self._picture_offset,
                 last.descriptor.tl0 + self._tl0_offset,
             )
-        self.encoding = None
 
     def target(self) -> Target:
         """What the packet path needs of a running subscription."""
@@ -178,14 +250,14 @@ class Subscription:
 
     def retransmit(self, sequence: int, now: float) -> None:
         """The receiver misses packet `sequence` (16 bits): send it again as RTX if it is still there."""
-        encoding = self.encoding
-        if encoding is None or not self.rtx_payload_type:
+        if not self.rtx_payload_type:
             return
-        top = encoding.highest - self._index_offset
+        source = self._source
+        top = source.highest - self._index_offset if source is not None else self.next_index - 1
         output = top + ((sequence - top + 32768) & 65535) - 32768
-        index = output + self._index_offset
-        packet = encoding.sent(index) if index >= self.first_index else None
-        if packet is None or not self._budget:
+        stretch = self._stretch(output)
+        packet = stretch.source.sent(output + stretch.index_offset) if stretch is not None else None
+        if stretch is None or packet is None or not self._budget:
             self.skipped += 1
             return
         resent = self._resent
@@ -202,7 +274,8 @@ class Subscription:
         payload = packet.payload
         descriptor = packet.descriptor
         if descriptor.size_bytes:
-            payload = descriptor.rewritten(self._picture_offset, self._tl0_offset) + payload[descriptor.size_bytes :]
+            head = descriptor.rewritten(stretch.picture_offset, stretch.tl0_offset)
+            payload = head + payload[descriptor.size_bytes :]
         if packet.first & 0x2000:
             payload = strip_padding(payload)
         self._rtx_index += 1
@@ -210,7 +283,7 @@ class Subscription:
             _RTP.pack(
                 (0x9000 if packet.extension else 0x8000) | packet.first & 0x80 | self.rtx_payload_type,
                 self._rtx_index & 0xFFFF,
-                (packet.timestamp + self._timestamp_offset) & 0xFFFFFFFF,
+                (packet.timestamp + stretch.timestamp_offset) & 0xFFFFFFFF,
                 self.rtx_ssrc,
             )
             + packet.extension
@@ -220,6 +293,24 @@ class Subscription:
         text = keys.encrypt(nonce.to_bytes(12, "big"), (output & 0xFFFF).to_bytes(2, "big") + payload, header)
         self.path.send(header + text)
         self.retransmitted += 1
+
+    def _stretch(self, output: int) -> "_Stretch | None":
+        """Where the packet that the viewer knows by this index came from."""
+        source = self._source
+        if source is not None and output + self._index_offset >= self.first_index:
+            return _Stretch(
+                source,
+                self.first_index,
+                source.highest + 1,
+                self._index_offset,
+                self._timestamp_offset,
+                self._picture_offset,
+                self._tl0_offset,
+            )
+        for stretch in reversed(self._earlier):
+            if stretch.first <= output + stretch.index_offset < stretch.end:
+                return stretch
+        return None
 
     def sender_report(self, now: float, ntp_timestamp: int) -> bytes | None:
         """RTCP sender report with the source's own relation of NTP and RTP time, so that a participant's audio and

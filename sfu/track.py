@@ -78,6 +78,19 @@ class Track:
         subscription.wanted_height = height
         self._choose_layer(subscription)
 
+    def limit(self, subscription: Subscription, max_temporal: int) -> None:
+        """Send a viewer the temporal layers up to this one, 0..TOP (sfu.codecs.temporal; TOP: all, as from the
+        beginning).
+
+        Holds for every layer that it takes from now on. Fewer come from the next frame on; more from one that its
+        sender lets viewers up with, for which no key frame is asked. Without temporal layers nothing changes. What is
+        recorded is not limited. Cheap where nothing changes.
+        """
+        if max_temporal != subscription.max_temporal:
+            subscription.max_temporal = max_temporal
+            if subscription.encoding is not None:
+                subscription.encoding.limit(subscription)
+
     def subscribe(self, subscription: Subscription) -> None:
         self.subscriptions.append(subscription)
         self._choose_layer(subscription)

@@ -16,6 +16,9 @@ from sfu.codecs.temporal import BASE, TOP, Place, plain
 _CHROMIUM = struct.Struct("!HH")
 """Flags, and the picture id of 15 bits behind its own flag: the form without layers."""
 
+_CHROMIUM_LAYERS = struct.Struct("!HHBB")
+"""The same, TL0PICIDX, TID with Y and KEYIDX: the form with temporal layers."""
+
 
 class Descriptor(msgspec.Struct, frozen=True, gc=False):
     """`fixed` has the bits of the descriptor with both numbers zeroed; each number goes in by mask and shift."""
@@ -66,6 +69,10 @@ def describe(payload: bytes) -> Descriptor:
     flags, number = _CHROMIUM.unpack_from(payload)
     if flags & 0x80F0 == 0x8080 and number & 0x8000:  # every packet of a browser that sends no layers: hot
         return Descriptor(4, flags << 16 | 0x8000, number & 0x7FFF, 0x7FFF, 0, 0, 0, 0)
+    if flags & 0x80F0 == 0x80E0 and number & 0x8000 and len(payload) > 5:  # ... and of one that does
+        _, _, level, layer = _CHROMIUM_LAYERS.unpack_from(payload)
+        fixed = flags << 32 | 0x8000_0000 | layer
+        return Descriptor(6, fixed, number & 0x7FFF, 0x7FFF, 16, level, 0xFF, 8, _PLACES[layer >> 5])
     if flags & 0x8080 != 0x8080:
         return NOTHING
     try:

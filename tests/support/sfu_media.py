@@ -46,12 +46,16 @@ def vp8(
     tl0: int | None = None,
     body: bytes = b"pixels",
     size: tuple[int, int] = (640, 360),
+    layer: int | None = None,
+    sync: bool = False,
 ) -> bytes:
-    """A VP8 payload that begins a frame: X, I with 15 bits, L if `tl0` is given (RFC 7741 4.2)."""
+    """A VP8 payload that begins a frame: X, I with 15 bits, L if `tl0` is given, T if `layer` is (RFC 7741 4.2)."""
     number = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
     level = b"" if tl0 is None else bytes((tl0 & 0xFF,))
+    temporal = b"" if layer is None else bytes((layer << 6 | sync << 5,))
     head = b"\x10\x00\x00\x9d\x01\x2a" + struct.pack("<HH", *size) if key else b"\x11\x00\x00"
-    return bytes((0x90, 0x80 | (0x40 if level else 0))) + number + level + head + body
+    flags = 0x80 | (0x40 if level else 0) | (0x20 if temporal else 0)
+    return bytes((0x90, flags)) + number + level + temporal + head + body
 
 
 def vp8_picture(picture_id: int, packets: int, *, key: bool = False, body: bytes = bytes(900)) -> list[bytes]:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.encoding import JUMP, Encoding
+from sfu.encoding import Encoding
 from sfu.rtcp import SenderReport
+from sfu.rtp import JUMP
 from sfu.srtp import WINDOW
 from sfu.streams import RepairStream
 from sfu.twcc import MAX_PENDING

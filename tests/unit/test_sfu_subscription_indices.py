@@ -1,19 +1,23 @@
 """No (SSRC, packet index) pair is ever encrypted twice, over any sequence of what may happen to a subscription.
 
 AES-GCM is broken by one repetition (RFC 7714 9.1), so this is tested as a state machine on the real path: encodings,
-waiting, forwarding, late packets, switches of the source, retransmissions.
+waiting, forwarding, late packets, switches of the source, limits of temporal layers, retransmissions.
 """
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sfu.encoding import JUMP, Encoding
+from sfu.codecs.temporal import TOP
+from sfu.encoding import Encoding
+from sfu.rtp import JUMP, unwrap
 from sfu.srtp import Profile, SendKeys
 from sfu.subscription import Subscription
 from tests.support.sfu_media import VIEWER_MASTER, VP8, Viewer, encoding, vp8
+from tests.support.temporal_camera import LAYERS, SYNC
 
 SOURCES = 3
+PADDING = (-1, -1)
 
 
 class Machine(RuleBasedStateMachine):
@@ -37,7 +41,9 @@ class Machine(RuleBasedStateMachine):
         self.checked = 0
 
     def _payload(self, source: int, index: int, key: bool) -> bytes:
-        return vp8(index, key=key, body=b"%d/%d" % (source, index))
+        frame = index // 2
+        layer, sync = (0, False) if key else (LAYERS[frame % 8], SYNC[frame % 8])
+        return vp8(frame, key=key, body=b"%d/%d" % (source, index), layer=layer, sync=sync)
 
     # --- what a publisher does
 
@@ -75,7 +81,9 @@ class Machine(RuleBasedStateMachine):
 
     def _accept(self, source: int, index: int, key: bool) -> None:
         self.now += 0.001
-        self.sources[source].accept(index, 0x80, 3000 * index, self._payload(source, index, key), 0, -1, self.now)
+        self.sources[source].accept(
+            index, 0x80, 3000 * (index // 2), self._payload(source, index, key), 0, -1, self.now
+        )
 
     @rule()
     def end_of_wakeup(self) -> None:
@@ -101,6 +109,14 @@ class Machine(RuleBasedStateMachine):
         if before is not None:
             before.unsubscribe(self.subscriptions[place])
 
+    @rule(place=st.integers(0, 1), limit=st.sampled_from([0, 1, 2, TOP]))
+    def limit(self, place: int, limit: int) -> None:
+        """As `Track.limit`."""
+        subscription = self.subscriptions[place]
+        subscription.max_temporal = limit
+        if subscription.encoding is not None:
+            subscription.encoding.limit(subscription)
+
     @rule(place=st.integers(0, 1), back=st.integers(-2, 120))
     def asked_again(self, place: int, back: int) -> None:
         ssrc = self.subscriptions[place].ssrc
@@ -109,6 +125,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def tick(self) -> None:
+        self.now += 0.05
+        for stream in self.sources:
+            stream.tick(self.now)
         for subscription in self.subscriptions:
             subscription.new_tick()
 
@@ -136,8 +155,12 @@ class Machine(RuleBasedStateMachine):
                 self.sent[ssrc, index] = origin(packet.media)
             else:
                 asked_for = int.from_bytes(packet.media[:2], "big")
-                sent = [o for (s, i), o in self.sent.items() if s == ssrc - 1 and i & 0xFFFF == asked_for]
-                assert origin(packet.media) in sent
+                sent = {i: o for (s, i), o in self.sent.items() if s == ssrc - 1 and i & 0xFFFF == asked_for}
+                if not sent:  # it was missing until its viewer had left that source
+                    top = max(i for s, i in self.sent if s == ssrc - 1)
+                    sent[unwrap(asked_for, top)] = origin(packet.media[2:])
+                    self.sent[ssrc - 1, unwrap(asked_for, top)] = origin(packet.media[2:])
+                assert origin(packet.media[2:]) in sent.values()
 
 
 class CounterModeMachine(Machine):
@@ -147,7 +170,9 @@ class CounterModeMachine(Machine):
 
 
 def origin(payload: bytes) -> tuple[int, int]:
-    """Source and index that `Machine._payload` wrote."""
+    """Source and index that `Machine._payload` wrote, or PADDING."""
+    if b"/" not in payload:
+        return PADDING
     source, number = payload[payload.rindex(b"/") - 1 :].split(b"/")
     return int(source), int(number)
 

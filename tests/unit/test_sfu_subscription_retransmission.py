@@ -2,10 +2,11 @@
 
 import pytest
 
-from sfu.encoding import JUMP, Encoding
+from sfu.encoding import Encoding
 from sfu.outbound import MAX_SENDER_REPORTS, Outbound
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
-from sfu.subscription import MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
+from sfu.rtp import JUMP
+from sfu.subscription import MAX_EARLIER, MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
 from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
 
 
@@ -90,18 +91,37 @@ def test_what_was_never_sent_or_is_gone_is_not_sent() -> None:
     assert watched.subscription.skipped == 4
 
 
-def test_what_came_from_the_source_of_before_is_not_sent_under_the_new_numbers() -> None:
+def test_what_came_from_the_source_of_before_is_sent_again_as_it_was() -> None:
     watched = Watched()
     watched.send(3)
     watched.source.unsubscribe(watched.subscription)
-    assert watched.again(watched.sent[1].sequence) == []
+    (again,) = watched.again(watched.sent[1].sequence)
+    assert again.payload[2:] == watched.sent[1].payload
     successor = encoding(VP8, 2, 0, watched.touched)
     successor.accept(0, 0, 0, vp8(0), 0, -1, 2.0)
     successor.subscribe(watched.subscription)
     successor.accept(1, 0, 0, vp8(1, key=True), 0, -1, 2.0)
     successor.flush()
+    (first,) = watched.viewer.packets()
+    for missed in (watched.sent[2], first):
+        (again,) = watched.again(missed.sequence)
+        assert again.payload == missed.sequence.to_bytes(2, "big") + missed.payload
+        assert again.timestamp == missed.timestamp
+    assert watched.again(first.sequence + 1, watched.sent[0].sequence - 1) == []
+
+
+def test_after_many_changes_of_the_source_the_first_is_forgotten() -> None:
+    watched = Watched()
+    watched.send(3)
+    watched.source.unsubscribe(watched.subscription)
+    for ssrc in range(2, 2 + MAX_EARLIER):
+        successor = encoding(VP8, ssrc, 0, watched.touched)
+        successor.subscribe(watched.subscription)
+        successor.accept(0, 0, 0, vp8(1, key=True), 0, -1, 2.0)
+        successor.flush()
+        successor.unsubscribe(watched.subscription)
     watched.viewer.packets()
-    assert watched.again(watched.sent[1].sequence, watched.sent[2].sequence) == []
+    assert watched.again(watched.sent[1].sequence) == []
 
 
 def test_without_rtx_nothing_is_sent_again() -> None:
