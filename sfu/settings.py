@@ -44,4 +44,6 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Microphones of a room that are forwarded at a time, the loudest; 0: all with up to 12 participants, else 6."""
     simulcast: bool = False
     """Pages send their cameras in up to three sizes, and every viewer gets the one that fits."""
+    temporal_layers: bool = False
+    """Pages send VP9 and AV1 in three temporal layers, as they always send VP8."""
     limits: MediaLimits = MediaLimits()

@@ -181,6 +181,8 @@ class Welcome(Message, tag="welcome"):
     max_video_bps: int
     simulcast: bool
     """The page may send its camera in several sizes."""
+    temporal_layers: bool
+    """VP9 and AV1 may be sent in temporal layers."""
     resumed: bool
     """False: the server has no peer connections for this participant; the page makes new ones."""
 

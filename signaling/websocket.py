@@ -148,6 +148,7 @@ class Visit:
             video_codecs=list(settings.media.video_codecs),
             max_video_bps=settings.media.max_video_bps,
             simulcast=settings.media.simulcast,
+            temporal_layers=settings.media.temporal_layers,
             resumed=resumed,
         )
 

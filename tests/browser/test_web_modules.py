@@ -146,18 +146,39 @@ def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) ->
         (720, False, "VP8", [[None, 1, 2_500_000]]),
         (1080, False, "VP8", [[None, 1.5, 2_500_000]]),
         (360, True, "H264", [["l", 2, 714_286], ["h", 1, 2_500_000]]),
-        (360, True, "VP9", [["l", 2, 714_286, "L1T3"], ["h", 1, 2_500_000, "L1T3"]]),
-        (240, True, "AV1", [[None, 1, 2_500_000]]),
     ],
 )
 def test_a_camera_is_sent_in_sizes_that_fit_its_height(
     page: Page, height: int, simulcast: bool, codec: str, layers: list[list[Any]]
 ) -> None:
+    encodings = layers_of(page, height, simulcast=simulcast, videoCodecs=[codec, "VP8"])
+    assert [[e.get("rid"), e["scaleResolutionDownBy"], e["maxBitrate"]] for e in encodings] == layers
+
+
+@pytest.mark.parametrize(
+    ("codec", "temporal_layers", "alone", "several"),
+    [
+        ("VP8", False, "L1T3", "L1T3"),
+        ("VP9", False, None, "L1T1"),
+        ("AV1", True, "L1T3", "L1T3"),
+        ("H264", True, None, None),
+    ],
+)
+def test_temporal_layers_are_asked_for_where_they_cost_nothing_or_the_operator_wants_them(
+    page: Page, codec: str, temporal_layers: bool, alone: str | None, several: str | None
+) -> None:
+    def modes(height: int) -> set[str | None]:
+        found = layers_of(page, height, simulcast=True, videoCodecs=[codec], temporalLayers=temporal_layers)
+        return {encoding.get("scalabilityMode") for encoding in found}
+
+    assert (modes(240), modes(720)) == ({alone}, {several})
+
+
+def layers_of(page: Page, height: int, **settings: object) -> list[dict[str, Any]]:
     body = """const track = { getSettings: () => ({ height: argument.height }) };
-        return m.layersOf(track, argument).map((e) => [e.rid ?? null, e.scaleResolutionDownBy, e.maxBitrate,
-            ...(e.scalabilityMode ? [e.scalabilityMode] : [])]);"""
-    settings = {"height": height, "simulcast": simulcast, "videoCodecs": [codec, "VP8"], "maxVideoBps": 2_500_000}
-    assert run(page, "layers.js", body, settings) == layers
+        return m.layersOf(track, argument);"""
+    found: list[dict[str, Any]] = run(page, "layers.js", body, {"height": height, "maxVideoBps": 2_500_000, **settings})
+    return found
 
 
 def test_only_changes_of_what_is_shown_are_told_and_what_was_not_sent_is_told_again(page: Page) -> None:

@@ -10,47 +10,58 @@ const TWO_LAYERS_HEIGHT = 360;
 /** What each further layer may cost: a quarter of the pixels, a little more than a quarter of the bits. */
 const BITRATE_STEP = 3.5;
 
-/**
- * What makes a browser send several encodings of these codecs: without it Chromium makes spatial layers of one stream.
- * VP8 has three temporal layers in each encoding by itself, H264 says nowhere which frame is of which.
- */
-const SCALABILITY_MODE = /** @type {Record<string, string>} */ ({ VP9: 'L1T3', AV1: 'L1T3' });
-
-/** @typedef {{maxVideoBps: number, simulcast: boolean, videoCodecs: string[]}} LayerSettings */
+/** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding */
+/** @typedef {{maxVideoBps: number, simulcast: boolean, temporalLayers: boolean, videoCodecs: string[]}} LayerSettings */
 
 /**
  * One encoding of the whole picture.
  * @param {MediaStreamTrack} track
  * @param {LayerSettings} settings
+ * @returns {Encoding}
  */
-export function fullSize(track, { maxVideoBps }) {
-  return { maxBitrate: maxVideoBps, scaleResolutionDownBy: liveScale(track) };
+export function fullSize(track, settings) {
+  return {
+    maxBitrate: settings.maxVideoBps,
+    scaleResolutionDownBy: liveScale(track),
+    ...scalability(settings, false),
+  };
 }
 
 /**
  * Smallest first. One encoding has no name: with a name it would be offered as simulcast of one.
  * @param {MediaStreamTrack} track
  * @param {LayerSettings} settings
- * @returns {(RTCRtpEncodingParameters & {scalabilityMode?: string})[]}
+ * @returns {Encoding[]}
  */
 export function layersOf(track, settings) {
-  const { maxVideoBps, simulcast, videoCodecs } = settings;
+  const { maxVideoBps, simulcast } = settings;
   const scale = liveScale(track);
   const height = (track.getSettings().height ?? 0) / scale;
   const names = height >= THREE_LAYERS_HEIGHT ? ['l', 'm', 'h'] : height >= TWO_LAYERS_HEIGHT ? ['l', 'h'] : [];
   if (!simulcast || names.length === 0) {
     return [fullSize(track, settings)];
   }
-  const scalabilityMode = SCALABILITY_MODE[videoCodecs[0] ?? ''];
   return names.map((rid, place) => {
     const below = names.length - 1 - place;
     return {
       rid,
       maxBitrate: Math.round(maxVideoBps / BITRATE_STEP ** below),
       scaleResolutionDownBy: scale * 2 ** below,
-      ...(scalabilityMode && { scalabilityMode }),
+      ...scalability(settings, true),
     };
   });
+}
+
+/**
+ * Temporal layers let the server leave out frames for who has little bandwidth. VP8 has them at no cost; a stream of H264
+ * does not say which frame is of which. Where no mode is named Chromium makes spatial layers of several encodings of VP9.
+ * @param {LayerSettings} settings
+ * @param {boolean} several encodings
+ */
+function scalability({ temporalLayers, videoCodecs: [codec] }, several) {
+  if (codec === 'H264') return {};
+  if (codec === 'VP8' || temporalLayers) return { scalabilityMode: 'L1T3' };
+  return several ? { scalabilityMode: 'L1T1' } : {};
 }
 
 /** By how much the track is scaled down for the call. @param {MediaStreamTrack} track */

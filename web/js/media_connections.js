@@ -85,6 +85,7 @@ export class MediaConnections extends Emitter {
       videoCodecs: welcome.video_codecs,
       maxVideoBps: welcome.max_video_bps,
       simulcast: welcome.simulcast,
+      temporalLayers: welcome.temporal_layers,
     });
     this.#publisher.on('state', () => this.emit('state', undefined));
     void this.#publisher.setTracks(this.#ownTracks);

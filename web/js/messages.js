@@ -59,6 +59,7 @@
  * @property {string[]} video_codecs in order of preference: `VP8`, `VP9`, `H264`, `AV1`
  * @property {number} max_video_bps
  * @property {boolean} simulcast the camera may be sent in several sizes
+ * @property {boolean} temporal_layers VP9 and AV1 may be sent in temporal layers
  * @property {boolean} resumed false: the server has no peer connections for this participant
  */
 

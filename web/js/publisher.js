@@ -12,7 +12,7 @@ import { fullSize, layersOf } from './layers.js';
 import { preferredCodecs, withAudioNack } from './sdp.js';
 
 /** @typedef {'microphone' | 'camera'} OwnKind */
-/** @typedef {{iceServers: RTCIceServer[], videoCodecs: string[], maxVideoBps: number, simulcast: boolean}} PublishSettings */
+/** @typedef {import('./layers.js').LayerSettings & {iceServers: RTCIceServer[]}} PublishSettings */
 
 /** No answer for so long, more than it takes to find the WebSocket dead: start over with a new peer connection. */
 const ANSWER_TIMEOUT_MS = 20_000;
