@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550 6, RFC 4585, RFC 5104): a bounded reader and the writers that the SFU needs.
+"""RTCP (RFC 3550 6, RFC 4585, RFC 5104, REMB): a bounded reader and the writers that the SFU needs.
 
 The reader yields what it understands and silently skips the rest of a compound packet that lies about its lengths:
 a stranger's input never raises.
@@ -9,15 +9,20 @@ from collections.abc import Iterator
 
 import msgspec
 
+from sfu.congestion.feedback import TransportFeedback, parse_feedback
+
 SENDER_REPORT, RECEIVER_REPORT, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 200, 201, 205, 206
 NACK, TRANSPORT_WIDE = 1, 15
-PLI, FIR = 1, 4
+PLI, FIR, APPLICATION = 1, 4, 15
 
 NTP_EPOCH_S = 2_208_988_800
 """Seconds from 1900 to 1970."""
 
 MAX_NACKED = 1024
 """Sequence numbers taken from one NACK; the rest is ignored."""
+
+MAX_REMB_BPS = 10_000_000_000
+"""A REMB can say 2**81 bit/s; what is above this is as good as this."""
 
 _HEADER = struct.Struct("!BBH")
 _REPORT = struct.Struct("!IIIIII")
@@ -63,7 +68,15 @@ class KeyFrameRequest(msgspec.Struct, frozen=True):
     """Of a FIR, 0..255: one with the number of the one before is the same request (RFC 5104 4.3.1.2). None: a PLI."""
 
 
-Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest
+class Remb(msgspec.Struct, frozen=True):
+    """Receiver's estimate of what the named sources together may send (draft-alvestrand-rmcat-remb-03, 2.2)."""
+
+    bps: int
+    """0..MAX_REMB_BPS."""
+    ssrcs: tuple[int, ...]
+
+
+Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest | TransportFeedback | Remb
 
 
 def parse(data: bytes) -> Iterator[Packet]:
@@ -90,11 +103,26 @@ def _parse_one(count: int, kind: int, packet: bytes) -> Iterator[Packet]:
             yield _blocks(count, packet, 8)
     elif kind == TRANSPORT_FEEDBACK and count == NACK and size >= 16:
         yield _nack(packet)
+    elif kind == TRANSPORT_FEEDBACK and count == TRANSPORT_WIDE:
+        feedback = parse_feedback(packet)
+        if feedback is not None:
+            yield feedback
     elif kind == PAYLOAD_FEEDBACK and count == PLI and size >= 12:
         yield KeyFrameRequest(int.from_bytes(packet[8:12], "big"))
     elif kind == PAYLOAD_FEEDBACK and count == FIR:
         for entry in range(12, size - 7, 8):
             yield KeyFrameRequest(int.from_bytes(packet[entry : entry + 4], "big"), packet[entry + 4])
+    elif kind == PAYLOAD_FEEDBACK and count == APPLICATION and size >= 20 and packet[12:16] == b"REMB":
+        yield _remb(packet)
+
+
+def _remb(packet: bytes) -> Remb:
+    word = int.from_bytes(packet[17:20], "big")
+    end = min(20 + 4 * packet[16], len(packet))
+    return Remb(
+        min((word & 0x3FFFF) << (word >> 18), MAX_REMB_BPS),
+        tuple(int.from_bytes(packet[at : at + 4], "big") for at in range(20, end - 3, 4)),
+    )
 
 
 def _blocks(count: int, packet: bytes, offset: int) -> ReceiverReports:

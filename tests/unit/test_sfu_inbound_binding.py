@@ -2,6 +2,7 @@
 
 import pytest
 
+from sfu.congestion.feedback import TransportFeedback
 from sfu.encoding import LIVE_AUDIO_S, LIVE_VIDEO_S, RECORDED_S, Encoding
 from sfu.inbound import DEFAULT_LIMITS, MAX_ENDED, Inbound, Source
 from sfu.negotiation import MID, ORIENTATION, RID, TRANSPORT_SEQUENCE, Chosen
@@ -239,7 +240,10 @@ def test_feedback_names_arrivals_missing_packets_and_wanted_key_frames() -> None
     inbound.encodings()[0].want_key_frame()
     feedback = inbound.feedback(1.05)
     assert [packet[0] & 31 for packet in feedback] == [15, 1, 1]
-    assert read(feedback) == [Nack(77, (6, 7)), KeyFrameRequest(77)]
+    arrivals, *asked = read(feedback)
+    assert isinstance(arrivals, TransportFeedback)
+    assert (arrivals.base, arrivals.count, [offset for offset, _ in arrivals.spans]) == (5, 4, [0, 3])
+    assert asked == [Nack(77, (6, 7)), KeyFrameRequest(77)]
     assert inbound.feedback(1.06) == []
 
 

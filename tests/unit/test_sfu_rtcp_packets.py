@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from sfu.rtcp import (
     MAX_NACKED,
+    MAX_REMB_BPS,
     KeyFrameRequest,
     Nack,
     Packet,
     ReceiverReports,
+    Remb,
     Report,
     SenderReport,
     nack,
@@ -107,11 +109,36 @@ def test_a_pli_names_one_source_and_a_fir_each_of_its_entries() -> None:
 
 def test_a_compound_packet_is_read_to_its_end_and_what_is_unknown_is_skipped() -> None:
     description = bytes([0x81, 202, 0, 2]) + b"\x00\x00\x00\x01\x01\x00\x00\x00"
-    remb = bytes([0x8F, 206, 0, 5]) + b"\x00\x00\x00\x01" + bytes(4) + b"REMB" + b"\x01\xff\xff\xff" + b"\0\0\0\2"
+    application = bytes([0x8F, 206, 0, 5]) + b"\x00\x00\x00\x01" + bytes(4) + b"what" + b"\x01\xff\xff\xff" + bytes(4)
     bye = bytes([0x81, 203, 0, 1]) + b"\x00\x00\x00\x07"
     extended = bytes([0x80, 207, 0, 1]) + bytes(4)
-    data = sender_report(1, 2, 3, 4, 5) + description + remb + bye + extended + pli(1, 9)
+    data = sender_report(1, 2, 3, 4, 5) + description + application + bye + extended + pli(1, 9)
     assert read(data) == [SenderReport(1, 2, 3, 4, 5), KeyFrameRequest(9)]
+
+
+def remb(count: int, exponent: int, mantissa: int, ssrcs: list[int]) -> bytes:
+    word = count << 24 | exponent << 18 | mantissa
+    return struct.pack(f"!BBHII4sI{len(ssrcs)}I", 0x8F, 206, 4 + len(ssrcs), 1, 0, b"REMB", word, *ssrcs)
+
+
+@given(st.integers(0, 63), st.integers(0, 0x3FFFF), st.lists(word, max_size=20))
+def test_a_remb_is_read_and_its_rate_is_clamped(exponent: int, mantissa: int, ssrcs: list[int]) -> None:
+    rate = min(mantissa << exponent, MAX_REMB_BPS)
+    assert read(remb(len(ssrcs), exponent, mantissa, ssrcs)) == [Remb(rate, tuple(ssrcs))]
+
+
+def test_aiortc_writes_the_remb_that_we_read() -> None:
+    body = aiortc_rtp.pack_remb_fci(1_234_567, [7, 8])
+    written = aiortc_rtp.RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=body)
+    (packet,) = read(bytes(written))
+    assert isinstance(packet, Remb)
+    assert 0 <= 1_234_567 - packet.bps < 8
+    assert packet.ssrcs == (7, 8)
+
+
+def test_a_remb_that_promises_more_sources_than_it_has_gives_those_it_has() -> None:
+    assert read(remb(200, 3, 1000, [7, 8])) == [Remb(8000, (7, 8))]
+    assert read(remb(1, 3, 1000, [7, 8])) == [Remb(8000, (7,))]
 
 
 def test_a_nack_is_cut_at_its_limit() -> None:
