@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import msgspec
 
 from sfu.encoding import VIEWER_ORIENTATION_ID
-from sfu.negotiation import AV1_EXTENSIONS, OPUS_PARAMETERS, ORIENTATION, PUBLISH_EXTENSIONS, Chosen
+from sfu.forwarding import SEQUENCE_ID
+from sfu.negotiation import (
+    AV1_EXTENSIONS,
+    OPUS_PARAMETERS,
+    ORIENTATION,
+    PUBLISH_EXTENSIONS,
+    REMB,
+    TRANSPORT_FEEDBACK,
+    TRANSPORT_SEQUENCE,
+    Chosen,
+)
 from sfu.sdp import Codec, Description
 
 START_KBPS = 1000
@@ -103,10 +113,10 @@ def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, ve
         wanted_extensions = AV1_EXTENSIONS if codec.name == "av1" else PUBLISH_EXTENSIONS
         lines += [f"a=extmap:{section.extensions[u]} {u}" for u in wanted_extensions if u in section.extensions]
         if section.kind == "audio":
-            wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
+            wanted: list[str] = [f for f in (TRANSPORT_FEEDBACK, "nack") if f in codec.feedback]
             lines += _codec_lines(codec, OPUS_PARAMETERS, wanted)
         else:
-            wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
+            wanted = [f for f in (TRANSPORT_FEEDBACK, "ccm fir", "nack", "nack pli") if f in codec.feedback]
             bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
             lines += _codec_lines(codec, f"{codec.fmtp};{bitrates}" if codec.fmtp else bitrates, wanted)
             if pick.rtx_payload_type:
@@ -144,11 +154,12 @@ def write_offer(sections: Sequence[Outgoing], local: Local, version: int) -> str
             *_transport(local, "actpass"),
             "a=rtcp-rsize",
         ]
+        lines.append(f"a=extmap:{SEQUENCE_ID} {TRANSPORT_SEQUENCE}")
         if s.kind == "audio":
-            lines += _codec_lines(s.codec, OPUS_PARAMETERS, ())
+            lines += _codec_lines(s.codec, OPUS_PARAMETERS, (TRANSPORT_FEEDBACK,))
         else:
             lines.append(f"a=extmap:{VIEWER_ORIENTATION_ID} {ORIENTATION}")
-            lines += _codec_lines(s.codec, s.codec.fmtp, ("ccm fir", "nack", "nack pli"))
+            lines += _codec_lines(s.codec, s.codec.fmtp, (TRANSPORT_FEEDBACK, REMB, "ccm fir", "nack", "nack pli"))
             if s.rtx_payload_type:
                 rtx = _rtx(s.codec, s.rtx_payload_type)
                 lines += _codec_lines(rtx, rtx.fmtp, ())

@@ -12,13 +12,13 @@ from sfu.av1_places import Av1Places
 from sfu.codecs import first_size, keyframe, vp9
 from sfu.codecs.temporal import BASE, TOP
 from sfu.codecs.vp8_descriptor import NOTHING, Descriptor, describe, unchanged
-from sfu.forwarding import Target, forward
+from sfu.forwarding import OVERHEAD_BYTES, Target, forward
 from sfu.history import History, Packet
 from sfu.interfaces import PacketTap, StreamInfo
 from sfu.keyframes import KeyFrameRequests
 from sfu.layer_view import LayerView
 from sfu.nack import Missing
-from sfu.rate import Rate
+from sfu.rate import Meter, Rate
 from sfu.rtcp import SenderReport
 from sfu.rtp import JUMP, LayoutCache, strip_padding
 from sfu.srtp import WINDOW, ReceiveKeys
@@ -80,6 +80,7 @@ class Encoding(SrtpStream):
         "last_report_sent",
         "last_timestamp",
         "layer_octets",
+        "meter",
         "missing",
         "octets",
         "on_key_frame",
@@ -141,6 +142,8 @@ class Encoding(SrtpStream):
         self.size: tuple[int, int] | None = None
         """Width and height of the last key frame, where its first payload says them."""
         self.rate = Rate()
+        self.meter = Meter()
+        """What a viewer's network has to carry for it."""
         self.last_timestamp = 0
         self.last_arrival = 0.0
         self.last_report: SenderReport | None = None
@@ -307,6 +310,10 @@ class Encoding(SrtpStream):
                     self._move(subscription, limit)
                 self.retarget()
         return packets[begun:]
+
+    def measure(self, now: float) -> None:
+        """Several times a second: keep the meter going."""
+        self.meter.read(self.octets + OVERHEAD_BYTES * self.packets, now)
 
     def sent(self, index: int) -> Packet | None:
         """A packet that was forwarded, while it is remembered. What waits for the end of the wakeup was not yet."""

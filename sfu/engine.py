@@ -146,11 +146,11 @@ class Sfu:
         phase = self._ticks % REPORT_TICKS
         for room in self.rooms.values():
             room.listen(now)
-        if self._ticks % LAYER_TICKS == 0:
-            for room in self.rooms.values():
-                room.choose_layers()
-        if phase == 0:
-            for room in self.rooms.values():
+            if self._ticks % LAYER_TICKS == 0:
+                room.choose_layers(now)
+            else:
+                room.hurry(now)
+            if phase == 0:
                 room.look(now)
         for transport, turn in list(self._transports.items()):
             try:

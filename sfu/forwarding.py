@@ -23,15 +23,41 @@ MAX_RUN = 40
 MAX_PAD = 3
 """Bytes of padding spent to make a run."""
 
+SEQUENCE_ID = 2
+"""Id of the transport-wide sequence number extension in every subscribe offer."""
+
 _PADDING = tuple(bytes(n - 1) + bytes((n,)) if n else b"" for n in range(MAX_PAD + 1))
 _PADDED = 0x2000
 _RTP = struct.Struct("!HHII")
+_NUMBERED = struct.Struct("!HHIIIBHB")
+_ONE_WORD = 0xBEDE0001
+_SEQUENCE_HEAD = SEQUENCE_ID << 4 | 1
+EXTENSION = 0x1000
+"""The extension bit in the first 16 bits of an RTP header."""
+
+OVERHEAD_BYTES = 28 + 12 + 8 + 16
+"""Of a packet on the wire beside its payload: IPv4 and UDP, RTP header, extension, authentication tag."""
+
+Number = Callable[[int, int], int]
+"""(packets, octets on the wire) -> transport-wide sequence number of the first of a run that is about to be sent."""
 
 Target = tuple[
-    "Subscription", Crypt, int, int, int, int, int, int, int, Callable[[list[bytes], int, Address], None], Address
+    "Subscription",
+    Crypt,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    Callable[[list[bytes], int, Address], None],
+    Address,
+    Number | None,
 ]
 """What changes rarely for a subscription, unpacked once per run: subscription, encrypt, nonce base, index offset,
-timestamp offset, picture id offset, TL0PICIDX offset, SSRC, first header bits with payload type, send_run, address."""
+timestamp offset, picture id offset, TL0PICIDX offset, SSRC, payload type (with the extension bit where packets are
+numbered), send_run, address, and how packets are numbered (None: they are not)."""
 
 
 def split_runs(packets: Sequence[Packet]) -> list[list[Packet]]:
@@ -109,41 +135,73 @@ def forward(packets: Sequence[Packet], targets: Sequence[Target], rewrite: bool)
                 )  # fmt: skip
             else:
                 jobs.append((first, packet.timestamp, packet.number, extension, payload))
+        wire = octets + OVERHEAD_BYTES * count
         for target in targets:
-            target[9](copy_vp8(vp8_jobs, target) if rewrite else copy(jobs, target), count, target[10])
+            number = target[11]
+            sequence = -1 if number is None else number(count, wire)
+            target[9](
+                copy_vp8(vp8_jobs, target, sequence) if rewrite else copy(jobs, target, sequence), count, target[10]
+            )
             subscription = target[0]
             subscription.packets += count
             subscription.octets += octets
 
 
-def copy(jobs: Sequence[Job], target: Target) -> list[bytes]:
-    """Header and encrypted payload of each packet, in turn."""
-    _, encrypt, nonce, index_offset, timestamp_offset, _, _, ssrc, payload_type, _, _ = target
-    pack = _RTP.pack
+def copy(jobs: Sequence[Job], target: Target, sequence: int) -> list[bytes]:
+    """Header and encrypted payload of each packet, in turn. `sequence`: transport-wide number of the first, or -1."""
+    _, encrypt, nonce, index_offset, timestamp_offset, _, _, ssrc, payload_type, _, _, _ = target
+    pack, pack_numbered = _RTP.pack, _NUMBERED.pack
     buffers: list[bytes] = []
     append = buffers.append
     for first, timestamp, index, extension, payload in jobs:
         index -= index_offset
-        header = (
-            pack(first | payload_type, index & 0xFFFF, (timestamp + timestamp_offset) & 0xFFFFFFFF, ssrc) + extension
-        )
+        first |= payload_type
+        timestamp = (timestamp + timestamp_offset) & 0xFFFFFFFF
+        if sequence < 0:
+            header = pack(first, index & 0xFFFF, timestamp, ssrc) + extension
+        else:
+            if extension:
+                header = pack(first, index & 0xFFFF, timestamp, ssrc) + numbered(extension, sequence)
+            else:
+                header = pack_numbered(
+                    first, index & 0xFFFF, timestamp, ssrc, _ONE_WORD, _SEQUENCE_HEAD, sequence & 0xFFFF, 0
+                )
+            sequence += 1
         append(header)
         append(encrypt((nonce ^ index).to_bytes(12, "big"), payload, header))
     return buffers
 
 
-def copy_vp8(jobs: Sequence[Vp8Job], target: Target) -> list[bytes]:
+def copy_vp8(jobs: Sequence[Vp8Job], target: Target, sequence: int) -> list[bytes]:
     """As `copy`, with picture id and TL0PICIDX moved."""
-    _, encrypt, nonce, index_offset, timestamp_offset, picture_offset, tl0_offset, ssrc, payload_type, _, _ = target
-    pack = _RTP.pack
+    _, encrypt, nonce, index_offset, timestamp_offset, picture_offset, tl0_offset, ssrc, payload_type, _, _, _ = target
+    pack, pack_numbered = _RTP.pack, _NUMBERED.pack
     buffers: list[bytes] = []
     append = buffers.append
     for first, timestamp, index, extension, rest, size, fixed, picture, p_mask, p_shift, tl0, t_mask, t_shift in jobs:
         index -= index_offset
-        header = (
-            pack(first | payload_type, index & 0xFFFF, (timestamp + timestamp_offset) & 0xFFFFFFFF, ssrc) + extension
-        )
+        first |= payload_type
+        timestamp = (timestamp + timestamp_offset) & 0xFFFFFFFF
+        if sequence < 0:
+            header = pack(first, index & 0xFFFF, timestamp, ssrc) + extension
+        else:
+            if extension:
+                header = pack(first, index & 0xFFFF, timestamp, ssrc) + numbered(extension, sequence)
+            else:
+                header = pack_numbered(
+                    first, index & 0xFFFF, timestamp, ssrc, _ONE_WORD, _SEQUENCE_HEAD, sequence & 0xFFFF, 0
+                )
+            sequence += 1
         append(header)
         descriptor = fixed | ((picture + picture_offset) & p_mask) << p_shift | ((tl0 + tl0_offset) & t_mask) << t_shift
         append(encrypt((nonce ^ index).to_bytes(12, "big"), descriptor.to_bytes(size, "big") + rest, header))
     return buffers
+
+
+def numbered(extension: bytes, sequence: int) -> bytes:
+    """A viewer's header extension block, empty or with the orientation, with a transport-wide sequence number: 8 bytes
+    more in both cases, so that packets of equal size stay equal and go as one run."""
+    element = bytes((_SEQUENCE_HEAD, sequence >> 8 & 0xFF, sequence & 0xFF))
+    if not extension:
+        return b"\xbe\xde\0\1" + element + b"\0"
+    return b"\xbe\xde\0\3" + extension[4:6] + element + bytes(7)

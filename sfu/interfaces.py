@@ -45,6 +45,17 @@ class Limit(enum.StrEnum):
     """There are more tracks than `subscriptions`, or than payload types for them: it does not get the further ones."""
 
 
+class DeliveryState(enum.StrEnum):
+    """What a viewer's network lets through of a picture."""
+
+    WHOLE = "whole"
+    """The layer that fits where it is shown."""
+    REDUCED = "reduced"
+    """A smaller one."""
+    PAUSED = "paused"
+    """None."""
+
+
 class TrackRequest(msgspec.Struct, frozen=True):
     """What a publisher says about one m-line of its offer."""
 
@@ -122,6 +133,9 @@ class PeerObserver(Protocol):
 
     def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
         """Who leads the conversation, or led until everybody fell silent; who speaks, the leading one first."""
+
+    def delivery(self, track_id: str, state: DeliveryState) -> None:
+        """How a subscribed picture reaches this participant has changed."""
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         """`state`: `connecting`, `connected`, `failed` or `closed`."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sfu.codecs.dependency_descriptor import URI as DEPENDENCY_DESCRIPTOR
+from sfu.forwarding import SEQUENCE_ID
 from sfu.interfaces import NegotiationError
 from sfu.sdp import Codec, Description, Section
 
@@ -18,6 +19,9 @@ REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 TRANSPORT_SEQUENCE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ORIENTATION = "urn:3gpp:video-orientation"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+TRANSPORT_FEEDBACK, REMB = "transport-cc", "goog-remb"
+"""How a receiver says what its network carries, as `a=rtcp-fb` has it: by arrivals, or by its own estimate."""
 
 _H264_PROFILES = ("42e0", "4200", "4d00", "640c", "6400")
 """First half of profile-level-id, best known to decoders first (constrained baseline, baseline, main, high)."""
@@ -112,3 +116,13 @@ def canonical(codec: Codec) -> Codec:
     elif codec.name == "vp8":
         fmtp = ""
     return msgspec.structs.replace(codec, fmtp=fmtp)
+
+
+def feedback_of(section: Section, payload_type: int) -> str:
+    """What a viewer's answer to one of our sections takes of both: TRANSPORT_FEEDBACK, REMB, or empty."""
+    codec = section.codecs.get(payload_type)
+    if codec is None:
+        return ""
+    if TRANSPORT_FEEDBACK in codec.feedback and section.extensions.get(TRANSPORT_SEQUENCE) == SEQUENCE_ID:
+        return TRANSPORT_FEEDBACK
+    return REMB if REMB in codec.feedback else ""

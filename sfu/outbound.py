@@ -1,6 +1,8 @@
-"""The sending half of a transport: its subscriptions and what the receiver says about them."""
+"""The sending half of a transport: subscriptions, what the receiver says of them and of what its network carries."""
 
-from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports
+from sfu.congestion.estimator import BandwidthEstimator
+from sfu.congestion.feedback import TransportFeedback
+from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Remb
 from sfu.subscription import Subscription
 
 MAX_SENDER_REPORTS = 30
@@ -10,6 +12,8 @@ MAX_SENDER_REPORTS = 30
 class Outbound:
     def __init__(self) -> None:
         self._by_ssrc: dict[int, Subscription] = {}
+        self.estimator: BandwidthEstimator | None = None
+        """Where the receiver agreed to say what arrives."""
 
     def add(self, subscription: Subscription) -> None:
         self._by_ssrc[subscription.ssrc] = subscription
@@ -31,7 +35,32 @@ class Outbound:
         if subscription is not None:
             subscription.key_frame_request(packet.fir_number)
 
-    def reports(self, packet: ReceiverReports, ntp_now: int) -> None:
+    def feedback(self, packet: TransportFeedback, now: float) -> None:
+        if self.estimator is not None:
+            self.estimator.feedback(packet, now)
+
+    def remb(self, packet: Remb, now: float) -> None:
+        if self.estimator is not None:
+            self.estimator.remb(packet.bps, now)
+
+    def probe(self, octets: int, cluster: int) -> None:
+        """Send about so many octets that the receiver does not need, in packets like those of its pictures."""
+        running = [s for s in self._by_ssrc.values() if s.rtx_payload_type and s.numbered]
+        number = 0
+        while octets > 0 and running:
+            subscription = running[-1]
+            sent = subscription.probe(number, cluster)
+            number += 1
+            if not sent:
+                number = 0
+                if len(running) > 1:
+                    running.pop()
+                    continue
+                sent = subscription.pad(cluster)
+            octets -= sent
+
+    def reports(self, packet: ReceiverReports, now: float, ntp_now: int) -> None:
+        lost = 0.0
         for block in packet.blocks:
             subscription = self._by_ssrc.get(block.ssrc)
             if subscription is None:
@@ -42,6 +71,11 @@ class Outbound:
                 if ticks < 10 * 65536:
                     round_trip = ticks / 65536
             subscription.reported(block, round_trip)
+            lost = max(lost, block.fraction_lost / 256)
+            if self.estimator is not None and round_trip is not None:
+                self.estimator.round_trip(round_trip)
+        if self.estimator is not None:
+            self.estimator.loss(lost, now)
 
     def sender_reports(self, now: float, ntp_now: int) -> list[bytes]:
         reports = [r for s in self._by_ssrc.values() if (r := s.sender_report(now, ntp_now)) is not None]

@@ -32,6 +32,7 @@ class Publisher:
         self._participant_id = participant_id
         self._video_codecs = settings.video_codecs
         self._max_video_bps = settings.max_video_bps
+        self._max_viewer_lines = settings.max_viewer_lines
         self._limits = settings.limits
         self._new_transport = new_transport
         self._local = local
@@ -82,7 +83,8 @@ class Publisher:
             kind = wanted.get(section.mid)
             if kind is None or section.mid in self.tracks or section.mid not in chosen:
                 continue
-            track = Track(self._new_track_id(), self._participant_id, kind, canonical(chosen[section.mid].codec))
+            codec = canonical(chosen[section.mid].codec)
+            track = Track(self._new_track_id(), self._participant_id, kind, codec, self._max_viewer_lines)
             self.transport.inbound.add(track.track_id, section, chosen[section.mid])
             track.source = self.transport.inbound.sources[section.mid]
             self.tracks[section.mid] = track

@@ -59,6 +59,7 @@ class Peer:
             local,
             observer.subscribe_offer,
             settings.limits.subscriptions,
+            observer.delivery,
         )
         self._limits = LimitWatch()
 
@@ -233,12 +234,21 @@ class Room:
             for peer in self.peers.values():
                 peer._tell_speakers()
 
-    def choose_layers(self) -> None:
-        """A few times a second: senders switch layers on and off."""
+    def choose_layers(self, now: float) -> None:
+        """A few times a second: senders switch layers on and off, and viewers' networks carry more or less."""
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
+                for encoding in track.encodings():
+                    encoding.measure(now)
                 if len(track.encodings()) > 1:
                     track.choose_layers()
+        for peer in self.peers.values():
+            peer.subscriber.divide(self.dominant, now)
+
+    def hurry(self, now: float) -> None:
+        """More often: whose network carries much less than a moment ago does not wait for its turn."""
+        for peer in self.peers.values():
+            peer.subscriber.hurry(self.dominant, now)
 
     def look(self, now: float) -> None:
         """Once a second."""

@@ -19,6 +19,10 @@ class SendPath(Protocol):
     def new_ssrc(self) -> int:
         """An SSRC that this transport has not used and will not use again."""
 
+    def number(self, count: int, octets: int, cluster: int = 0) -> int:
+        """Transport-wide sequence number (16 bits) of the first of `count` packets, `octets` on the wire together, that
+        are sent now; `cluster`: of a probe for bandwidth."""
+
     def send(self, data: bytes) -> bool: ...
 
     def send_run(self, buffers: list[bytes], count: int, address: Address) -> None: ...

@@ -42,6 +42,9 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Highest bitrate asked from a publisher for one video track."""
     loudest: int = 0
     """Microphones of a room that are forwarded at a time, the loudest; 0: all with up to 12 participants, else 6."""
+    max_viewer_lines: int = 0
+    """Largest picture, in lines, that viewers are sent of a track in several layers (0: no limit). Recordings get the
+    best."""
     simulcast: bool = False
     """Pages send their cameras in up to three sizes, and every viewer gets the one that fits."""
     temporal_layers: bool = False

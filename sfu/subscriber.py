@@ -6,13 +6,16 @@ offered once there is place.
 """
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import msgspec
 
+from sfu.congestion.estimator import BandwidthEstimator
 from sfu.descriptions import Local, Outgoing, write_offer
+from sfu.division import Division
 from sfu.inbound import Inbound
-from sfu.interfaces import NegotiationError, SubscribedTrack
-from sfu.negotiation import check_transport
+from sfu.interfaces import DeliveryState, NegotiationError, SubscribedTrack
+from sfu.negotiation import TRANSPORT_FEEDBACK, check_transport, feedback_of
 from sfu.sdp import Codec, parse
 from sfu.subscription import Subscription
 from sfu.track import Track
@@ -41,12 +44,14 @@ class Subscriber:
         local: Callable[[Transport], Local],
         send_offer: Callable[[int, str, Sequence[SubscribedTrack]], None],
         max_subscriptions: int,
+        tell_delivery: Callable[[str, DeliveryState], None],
     ) -> None:
         """`max_subscriptions`: sections of the connection."""
         self._new_transport = new_transport
         self._local = local
         self._send_offer = send_offer
         self._max_subscriptions = max_subscriptions
+        self._division = Division(tell_delivery)
         self._slots: list[Slot] = []
         self._payload_types: dict[tuple[str, str], tuple[int, int]] = {}
         """(codec, fmtp) -> (payload type, RTX payload type): in a bundle a number means one thing for good."""
@@ -117,6 +122,26 @@ class Subscriber:
         if self._ready and self._slots:
             self._outstanding = None
             self._offer()
+            self._division.repeat()
+
+    def divide(self, speaker: str | None, now: float) -> None:
+        """A few times a second: divide what the participant's network carries among what it is sent."""
+        if (estimator := self._estimator) is not None:
+            viewed = [
+                (slot.track, slot.subscription)
+                for slot in self._slots
+                if slot.track is not None and slot.subscription in slot.track.subscriptions
+            ]
+            self._division.divide(viewed, estimator, speaker, now)
+
+    def hurry(self, speaker: str | None, now: float) -> None:
+        """More often than that: divide if it carries clearly less than was divided."""
+        if (estimator := self._estimator) is not None and self._division.is_short(estimator):
+            self.divide(speaker, now)
+
+    @property
+    def _estimator(self) -> BandwidthEstimator | None:
+        return self.transport.outbound.estimator if self.transport is not None else None
 
     def restart_ice(self) -> bool:
         """The next offer has new ICE credentials, and goes out now unless one is under way. False: there is nothing
@@ -155,6 +180,8 @@ class Subscriber:
             )
             if not slot.accepted:
                 _stop(slot)
+            elif answered is not None and slot.subscription is not None:
+                self._estimate(slot.subscription, feedback_of(answered, slot.codec.payload_type))
         self.run()
         if self._dirty:
             self._offer()
@@ -188,6 +215,13 @@ class Subscriber:
                 return None
             self._payload_types[key] = (first, 0 if published.name == "opus" else first + 1)
         return self._payload_types[key]
+
+    def _estimate(self, subscription: Subscription, feedback: str) -> None:
+        """The answer says how the participant tells what arrives."""
+        subscription.numbered = feedback == TRANSPORT_FEEDBACK
+        outbound = self.transport.outbound if self.transport is not None else None
+        if feedback and outbound is not None and outbound.estimator is None:
+            outbound.estimator = BandwidthEstimator(monotonic())
 
     def _release(self, slot: Slot) -> None:
         _stop(slot)

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.codecs.temporal import TOP
-from sfu.forwarding import Target
+from sfu.forwarding import EXTENSION, OVERHEAD_BYTES, Target, numbered
 from sfu.history import Packet
 from sfu.rate import Rate
 from sfu.rtcp import Report, sender_report
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sfu.sendpath import SendPath
 
 _RTP = struct.Struct("!HHII")
+
+MAX_PADDING = 224
+"""Bytes of a packet that is padding alone, as libwebrtc sends them; the format allows 255."""
 
 MAX_RETRANSMISSIONS = 200
 """Packets sent again to one subscription between two ticks (50 ms): 35 Mbit/s. Overflow: not sent, counted."""
@@ -71,13 +74,16 @@ class Subscription:
         "encoding",
         "first_index",
         "fraction_lost",
+        "granted",
         "jitter",
         "lost",
         "max_temporal",
         "next_index",
+        "numbered",
         "octets",
         "packets",
         "path",
+        "paused",
         "payload_type",
         "rate",
         "repeated",
@@ -114,8 +120,14 @@ class Subscription:
         """What was sent before the present source and view, the oldest first."""
         self.wants: Encoding | None = None
         """The source that it is to have: the present one, or one whose key frame is waited for."""
+        self.numbered = False
+        """Packets carry a transport-wide sequence number: the viewer's answer has the extension."""
         self.wanted_height: int | None = None
         """Lines of the picture as the viewer shows it, 0: not at all; None: not said."""
+        self.granted: Encoding | None = None
+        """The largest layer that the viewer's network carries; None: not limited."""
+        self.paused = False
+        """The viewer's network does not carry it at all."""
         self.first_index = 0
         """Of the present source: what is older is not sent."""
         self.next_index = 1 + secrets.randbelow(20_000)
@@ -231,9 +243,10 @@ class Subscription:
             self._picture_offset,
             self._tl0_offset,
             self.ssrc,
-            self.payload_type,
+            self.payload_type | (EXTENSION if self.numbered else 0),
             path.send_run,
             path.address,
+            path.number if self.numbered else None,
         )
 
     def new_tick(self) -> None:
@@ -271,6 +284,28 @@ class Subscription:
         if len(resent) > MAX_RESENT:
             del resent[next(iter(resent))]
         self._budget -= 1
+        self._send_again(packet, stretch, output)
+        self.retransmitted += 1
+
+    def probe(self, number: int, cluster: int) -> int:
+        """Send the packet that went out `number` packets ago once more, to see what the viewer's network carries; the
+        octets on the wire. 0: there is none. The receiver has it already and drops it."""
+        source = self._source
+        if source is None or not self.rtx_payload_type:
+            return 0
+        output = source.highest - number - self._index_offset
+        stretch = self._stretch(output)
+        packet = stretch.source.sent(output + stretch.index_offset) if stretch is not None else None
+        if stretch is None or packet is None:
+            return 0
+        return self._send_again(packet, stretch, output, cluster)
+
+    def pad(self, cluster: int) -> int:
+        """As `probe`, of a stream that sends nothing at present: a packet of nothing but padding (RFC 3550 5.1)."""
+        return self._send_rtx(0x2000, 0, b"", bytes(MAX_PADDING - 1) + bytes((MAX_PADDING,)), cluster)
+
+    def _send_again(self, packet: Packet, stretch: _Stretch, output: int, cluster: int = 0) -> int:
+        """As RTX, renumbered as the others of its stretch; `output` is the index that the viewer knows it by."""
         payload = packet.payload
         descriptor = packet.descriptor
         if descriptor.size_bytes:
@@ -278,21 +313,33 @@ class Subscription:
             payload = head + payload[descriptor.size_bytes :]
         if packet.first & 0x2000:
             payload = strip_padding(payload)
+        return self._send_rtx(
+            packet.first & 0x80,
+            packet.timestamp + stretch.timestamp_offset,
+            packet.extension,
+            (output & 0xFFFF).to_bytes(2, "big") + payload,
+            cluster,
+        )
+
+    def _send_rtx(self, first: int, timestamp: int, extension: bytes, payload: bytes, cluster: int) -> int:
+        """A packet of the repair stream, with an index of its own (RFC 4588); its octets on the wire."""
+        octets = len(payload) + OVERHEAD_BYTES
+        if self.numbered:
+            extension = numbered(extension, self.path.number(1, octets, cluster))
         self._rtx_index += 1
         header = (
             _RTP.pack(
-                (0x9000 if packet.extension else 0x8000) | packet.first & 0x80 | self.rtx_payload_type,
+                0x8000 | (EXTENSION if extension else 0) | first | self.rtx_payload_type,
                 self._rtx_index & 0xFFFF,
-                (packet.timestamp + stretch.timestamp_offset) & 0xFFFFFFFF,
+                timestamp & 0xFFFFFFFF,
                 self.rtx_ssrc,
             )
-            + packet.extension
+            + extension
         )
         keys: SendKeys = self.path.keys
         nonce = keys.salt ^ self.rtx_ssrc << 48 ^ self._rtx_index
-        text = keys.encrypt(nonce.to_bytes(12, "big"), (output & 0xFFFF).to_bytes(2, "big") + payload, header)
-        self.path.send(header + text)
-        self.retransmitted += 1
+        self.path.send(header + keys.encrypt(nonce.to_bytes(12, "big"), payload, header))
+        return octets
 
     def _stretch(self, output: int) -> "_Stretch | None":
         """Where the packet that the viewer knows by this index came from."""

@@ -26,7 +26,10 @@ waits for them so long, because a file has the size of its first picture in its 
 
 
 class Track:
-    def __init__(self, track_id: str, participant_id: str, kind: TrackKind, codec: Codec) -> None:
+    def __init__(
+        self, track_id: str, participant_id: str, kind: TrackKind, codec: Codec, max_viewer_lines: int = 0
+    ) -> None:
+        """`max_viewer_lines`: the largest picture of several layers that viewers get, 0: no limit."""
         self.track_id = track_id
         self.participant_id = participant_id
         self.kind = kind
@@ -34,6 +37,7 @@ class Track:
         self.muted = False
         self.gated = False
         """A microphone that is not among the loudest of its room (sfu.sound): viewers are not sent it at present."""
+        self._max_viewer_lines = max_viewer_lines
         self.source: Source | None = None
         self.subscriptions: list[Subscription] = []
         self._layers: dict[str, Encoding] = {}
@@ -111,13 +115,28 @@ class Track:
         levels = [level for encoding in self.encodings() if (level := encoding.take_level()) is not None]
         return min(levels, default=None)
 
+    def options(self, subscription: Subscription) -> list[Encoding]:
+        """The layers that flow and that the viewer has room for, from the smallest picture to the largest."""
+        flowing = self._for_viewers()
+        largest = choose(flowing, subscription.wanted_height)
+        return flowing[: flowing.index(largest) + 1] if largest is not None else []
+
+    def grant(self, subscription: Subscription, layer: Encoding | None, *, at_once: bool) -> None:
+        """Send the viewer no more than this layer; None: nothing. What it takes too much of goes on until a smaller
+        layer has a key frame, or ends now (`at_once`)."""
+        subscription.granted, subscription.paused = layer, layer is None
+        present = subscription.encoding
+        if at_once and layer is not None and present is not None and present is not layer:
+            present.unsubscribe(subscription)
+        self._choose_layer(subscription)
+
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
-        flowing = self._flowing()
+        flowing = self._for_viewers()
         for subscription in self.subscriptions:
             self._want(subscription, self._fitting(flowing, subscription))
         if self._recording is not None:
-            self._recording.follow(self._best(flowing))
+            self._recording.follow(self._best(self._flowing()))
 
     def _best(self, flowing: Sequence[Encoding]) -> Encoding | None:
         """The layer to record; None: the others may come any moment."""
@@ -128,6 +147,10 @@ class Track:
         if len(self._layers) < offered and (self._begun is None or newest - self._begun < SETTLE_S):
             return None
         return choose(flowing, None)
+
+    def _for_viewers(self) -> list[Encoding]:
+        flowing, most = self._flowing(), self._max_viewer_lines
+        return [layer for layer in flowing if not most or (layer.size or (0, 0))[1] <= most] or flowing[:1]
 
     def _flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
@@ -141,10 +164,16 @@ class Track:
         return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
 
     def _choose_layer(self, subscription: Subscription) -> None:
-        self._want(subscription, self._fitting(self._flowing(), subscription))
+        self._want(subscription, self._fitting(self._for_viewers(), subscription))
 
-    def _fitting(self, flowing: Sequence[Encoding], subscription: Subscription) -> Encoding | None:
-        return None if self.gated else choose(flowing, subscription.wanted_height)
+    def _fitting(self, layers: Sequence[Encoding], subscription: Subscription) -> Encoding | None:
+        """What fits both the place where it is shown and the viewer's network."""
+        if self.gated or subscription.paused:
+            return None
+        wanted, granted = choose(layers, subscription.wanted_height), subscription.granted
+        if wanted is not None and granted in layers and layers.index(granted) < layers.index(wanted):
+            return granted
+        return wanted
 
     def _want(self, subscription: Subscription, encoding: Encoding | None) -> None:
         """The present source goes on until the wanted one has a key frame; wanting nothing ends it at once."""

@@ -9,11 +9,14 @@ handshake task and forgets every address. An ICE restart changes nothing of this
 import asyncio
 import secrets
 from collections.abc import Callable
+from time import monotonic
 
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from sfu import rtcp
+from sfu.congestion.feedback import TransportFeedback
+from sfu.congestion.probing import ProbeCluster
 from sfu.dtls import Channel, DtlsServer
 from sfu.ice import Address, IceLite
 from sfu.inbound import Inbound
@@ -33,6 +36,9 @@ _NEXT = {
     "failed": {"closed"},
     "closed": set[str](),
 }
+
+PROBE_STEP_S = 0.005
+"""A probe leaves in bursts at this interval, as libwebrtc's pacer sends."""
 
 MIN_SRTP_BYTES = 12 + 10
 """Header and the shortest authentication tag."""
@@ -76,6 +82,7 @@ class Transport:
         self._ssrcs: set[int] = set()
         self._registered: frozenset[str] = frozenset()
         self._register(self.ice.ufrags)
+        self._probing: asyncio.TimerHandle | None = None
 
     # --- sending (SendPath)
 
@@ -95,6 +102,12 @@ class Transport:
             if ssrc not in self._ssrcs:
                 self._ssrcs.add(ssrc)
                 return ssrc
+
+    def number(self, count: int, octets: int, cluster: int = 0) -> int:
+        """Hot: once for each run of packets."""
+        estimator = self.outbound.estimator
+        assert estimator is not None
+        return estimator.sent.note(count, octets, monotonic(), cluster)
 
     def send(self, data: bytes) -> bool:
         return self._socket is not None and self._socket.send(data, self.address)
@@ -214,6 +227,8 @@ class Transport:
 
     def _forget(self) -> None:
         self._register(frozenset())
+        if self._probing is not None:
+            self._probing.cancel()
         for socket in self._seen_on:
             for address in [a for a, feed in socket.dtls.items() if feed == self._channel.feed]:
                 socket.forget(address)
@@ -267,7 +282,11 @@ class Transport:
             if isinstance(packet, rtcp.SenderReport):
                 self.inbound.sender_report(packet, now)
             elif isinstance(packet, rtcp.ReceiverReports):
-                self.outbound.reports(packet, self._network.ntp(now))
+                self.outbound.reports(packet, now, self._network.ntp(now))
+            elif isinstance(packet, TransportFeedback):
+                self.outbound.feedback(packet, now)
+            elif isinstance(packet, rtcp.Remb):
+                self.outbound.remb(packet, now)
             elif isinstance(packet, rtcp.Nack):
                 self.outbound.nack(packet, now)
             elif isinstance(packet, rtcp.KeyFrameRequest):
@@ -297,9 +316,25 @@ class Transport:
             self.send_rtcp(packet)
         for subscription in self.outbound.all():
             subscription.new_tick()
+        estimator = self.outbound.estimator
+        if estimator is not None:
+            cluster = estimator.tick(now)
+            if cluster is not None and self._probing is None:
+                self._probe(cluster, now, 0)
         if report:
             block = self.inbound.receiver_report(now)
             if block is not None:
                 self.send_rtcp(block)
             for packet in self.outbound.sender_reports(now, self._network.ntp(now)):
                 self.send_rtcp(packet)
+
+    def _probe(self, cluster: ProbeCluster, begun: float, sent: int) -> None:
+        """Send what is due of a probe, and come again until all of it is sent."""
+        self._probing = None
+        if self.state != "connected":
+            return
+        due = min(cluster.octets, int((monotonic() - begun + PROBE_STEP_S) * cluster.rate_bps / 8)) - sent
+        self.outbound.probe(due, cluster.id)
+        sent += max(due, 0)
+        if sent < cluster.octets:
+            self._probing = asyncio.get_running_loop().call_later(PROBE_STEP_S, self._probe, cluster, begun, sent)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from sfu.interfaces import SubscribedTrack, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import DeliveryState, SubscribedTrack, TrackKind, TrackRequest, TransportName
 
 MAX_MESSAGE_BYTES = 128 * 1024
 """Largest WebSocket message taken: an SDP of 64 KiB with JSON escapes fits."""
@@ -222,6 +222,13 @@ class ActiveSpeakers(Message, tag="active_speakers"):
     speaking: list[str]
 
 
+class Subscription(Message, tag="subscription"):
+    """How somebody's picture reaches the receiver over its own network has changed; a picture that is new is whole."""
+
+    track_id: str
+    state: DeliveryState
+
+
 class RecordingStatus(Message, tag="recording_status"):
     recording: RecordingView
 
@@ -259,6 +266,7 @@ FromServer = (
     | TrackUnpublished
     | TrackMuted
     | ActiveSpeakers
+    | Subscription
     | RecordingStatus
     | CaptureStatus
     | Heartbeat

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 import structlog
 
-from sfu.interfaces import Limit, SubscribedTrack, TrackInfo, TransportName
+from sfu.interfaces import DeliveryState, Limit, SubscribedTrack, TrackInfo, TransportName
 from signaling.connection import Connection
 from signaling.media import MediaPeer
 from signaling.messages import (
@@ -19,6 +19,7 @@ from signaling.messages import (
     Error,
     Message,
     ParticipantView,
+    Subscription,
     TrackPublished,
     TrackUnpublished,
     TrackView,
@@ -146,6 +147,10 @@ class PeerMessages:
     def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
         if self._active:
             self._participant.send(ActiveSpeakers(dominant=dominant, speaking=list(speaking)))
+
+    def delivery(self, track_id: str, state: DeliveryState) -> None:
+        if self._active:
+            self._participant.send(Subscription(track_id=track_id, state=state))
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         if self._active:

@@ -31,6 +31,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "media.limits.history_packets": (64, 65_536),
     "media.loudest": (0, 100),
     "turn.ttl_s": (60, 604_800),
+    "media.max_viewer_lines": (0, 8640),
     "session.max_participants": (2, 100),
     "session.heartbeat_s": (0.1, 5),
     "session.dead_after_s": (0.2, 300),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from sfu.engine import Sfu
-from sfu.interfaces import Limit, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import DeliveryState, Limit, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
 from sfu.settings import MediaSettings
 from tests.support import sdp
 from tests.support.encoded import OPUS_SAMPLES, opus_packets, vp8_frames, vp8_payloads
@@ -24,6 +24,7 @@ class Observer:
         self.offers: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.published: list[TrackInfo] = []
         self.states: list[tuple[TransportName, str]] = []
+        self.deliveries: list[tuple[str, DeliveryState]] = []
 
     def subscribe_offer(self, offer_id: int, sdp: str, tracks: Sequence[SubscribedTrack]) -> None:
         self.offers.put_nowait((offer_id, sdp))
@@ -35,6 +36,9 @@ class Observer:
         self.published.remove(track)
 
     def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None: ...
+
+    def delivery(self, track_id: str, state: DeliveryState) -> None:
+        self.deliveries.append((track_id, state))
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))

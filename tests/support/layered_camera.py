@@ -16,10 +16,12 @@ FRAME_S = 1 / 30
 class Camera:
     """A publisher of three layers, one packet a frame, with key frames where they are asked for, and its viewers."""
 
-    def __init__(self, rids: str = "lmh") -> None:
+    def __init__(self, rids: str = "lmh", participant_id: str = "p", max_viewer_lines: int = 0) -> None:
         self.now = 10.0
+        self.octets: dict[str, int] = {}
+        """Of a frame of a layer, where it matters."""
         self.touched: list[Encoding] = []
-        self.track = Track("t", "p", TrackKind.CAMERA, VP8)
+        self.track = Track(f"t_{participant_id}", participant_id, TrackKind.CAMERA, VP8, max_viewer_lines)
         self.layers: dict[str, Encoding] = {}
         self.sent: set[str] = set(rids)
         self.late_s: dict[str, float] = {}
@@ -56,7 +58,9 @@ class Camera:
             key = layer.requests.due(self.now) or first
             if key:
                 self.key_frames.append(rid)
-            payload = vp8(500 * number + layer.packets, key=key, size=SIZES[rid], body=rid.encode())
+            payload = vp8(
+                500 * number + layer.packets, key=key, size=SIZES[rid], body=rid.encode() * self.octets.get(rid, 1)
+            )
             timestamp = 7_000_000 * number + 3000 * self.frames
             layer.accept(layer.highest + 1, 0x80, timestamp, payload, 0, -1, self.now + self.late_s.get(rid, 0.0))
         for layer in self.touched:
@@ -67,7 +71,13 @@ class Camera:
         for number in range(round(seconds / FRAME_S)):
             self.frame()
             if number % 8 == 0:
-                self.track.choose_layers()
+                self.look()
+
+    def look(self) -> None:
+        """What the room does a few times a second."""
+        for layer in self.layers.values():
+            layer.measure(self.now)
+        self.track.choose_layers()
 
     def report(self, rid: str, skew_s: float = 0.0) -> None:
         """A sender report: all layers were captured on one clock."""

@@ -73,7 +73,8 @@ class _Client:
     address: Address
     upstream: socket.socket
     plan: LossPlan
-    number: int
+    port: int
+    """Towards the server."""
     free_s: float = 0.0
     """When the line to it will have sent what waits."""
     counters: Counters = field(default_factory=Counters)
@@ -88,10 +89,10 @@ class ImpairmentProxy:
         """Sum over all clients; read it after the traffic."""
         self.out = Line()
         """May be set any time; what waits already leaves as it would have."""
-        self.first_thin = 0
-        """Number of the first client, in the order in which they first spoke, for whom `out` holds."""
         self.dark = False
         """May be set any time: nothing passes, in either direction, while it is set."""
+        self.only: int | None = None
+        """Port of the one client for whom `out` holds, as the server sees it; None: for all."""
         self._waiting: list[tuple[float, int, bytes, Address]] = []
         """Due, order of arrival, datagram, where to. At most `queue_s` of each client's line."""
         self._arrivals = 0
@@ -122,11 +123,6 @@ class ImpairmentProxy:
     def rebind(self) -> None:
         """The server sees every client come from another port from now on."""
         self._wake_out.send(b"r")
-
-    @property
-    def clients(self) -> int:
-        """So many have spoken."""
-        return len(self._clients)
 
     def _run(self) -> None:
         while True:
@@ -170,7 +166,7 @@ class ImpairmentProxy:
             if self.dark:
                 self.counters.dropped_out += 1
                 continue
-            thin = client.number >= self.first_thin and not math.isinf(self.out.rate_bps)
+            thin = self.only in (None, client.port) and not math.isinf(self.out.rate_bps)
             if not thin and client.free_s < time.monotonic():
                 self.counters.passed_out += self._forward(self._front, datagram, client.address)
             else:
@@ -207,8 +203,8 @@ class ImpairmentProxy:
         if self.upstream is None or len(self._clients) >= MAX_CLIENTS:
             return None
         upstream = self._toward(self.upstream)
-        number = len(self._clients)
-        client = _Client(address, upstream, LossPlan(self._seed, number, self._loss), number)
+        plan = LossPlan(self._seed, len(self._clients), self._loss)
+        client = _Client(address, upstream, plan, upstream.getsockname()[1])
         self._clients[address] = client
         self._selector.register(upstream, selectors.EVENT_READ, client)
         return client

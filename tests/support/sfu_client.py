@@ -3,7 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from sfu.interfaces import Limit, StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import (
+    DeliveryState,
+    Limit,
+    StreamInfo,
+    SubscribedTrack,
+    TrackInfo,
+    TrackKind,
+    TrackRequest,
+    TransportName,
+)
 from sfu.room import Room
 from tests.support import sdp
 from tests.support.raw_peer import RtpSender
@@ -25,6 +34,7 @@ class SfuClient:
         self.offers: list[tuple[int, str, Sequence[SubscribedTrack]]] = []
         self.states: list[tuple[TransportName, str]] = []
         self.limits: list[Limit] = []
+        self.deliveries: list[tuple[str, DeliveryState]] = []
         self.got: list[tuple[int, int, int, bytes]] = []
         self.published: list[TrackInfo] = []
         self.ended: list[TrackInfo] = []
@@ -52,6 +62,9 @@ class SfuClient:
     def active_speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
         self.speakers.append((dominant, tuple(speaking)))
         self.changed.set()
+
+    def delivery(self, track_id: str, state: DeliveryState) -> None:
+        self.deliveries.append((track_id, state))
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))

@@ -195,6 +195,9 @@ class Viewer:
 
     def __post_init__(self) -> None:
         self._next_ssrc = 0x1000
+        self._next_number = 65_530
+        self.numbers: list[tuple[int, int, int, int]] = []
+        """What was asked of `number`: first number, packets, octets, cluster."""
         self._opened = 0
         encrypt = self.keys.encrypt
 
@@ -207,6 +210,11 @@ class Viewer:
     def new_ssrc(self) -> int:
         self._next_ssrc += 1
         return self._next_ssrc
+
+    def number(self, count: int, octets: int, cluster: int = 0) -> int:
+        first, self._next_number = self._next_number, (self._next_number + count) & 0xFFFF
+        self.numbers.append((first, count, octets, cluster))
+        return first
 
     def send(self, data: bytes) -> bool:
         self.datagrams.append(data)

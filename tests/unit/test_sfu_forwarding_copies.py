@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.codecs.vp8_descriptor import NOTHING, describe
-from sfu.forwarding import Target, forward
+from sfu.forwarding import EXTENSION, OVERHEAD_BYTES, SEQUENCE_ID, Target, forward, numbered
 from sfu.history import Packet
+from sfu.rtp import read_extensions
 from sfu.subscription import Subscription
 from tests.support.sfu_media import HERE, Sent, Viewer, vp8
 
@@ -42,6 +43,7 @@ def target(
         payload_type,
         viewer.send_run,
         HERE,
+        None,
     )
 
 
@@ -109,3 +111,53 @@ def test_the_vp8_path_equals_the_plain_path_plus_the_moved_ids(
         assert b.media == packet.descriptor.rewritten(picture, tl0) + packet.payload[packet.descriptor.size_bytes :]
         a.payload = b.payload = b""
         assert a == b
+
+
+def test_a_numbered_copy_carries_the_transport_wide_sequence_number_beside_the_orientation() -> None:
+    viewer = Viewer()
+    copied = (*target(viewer, payload_type=98 | EXTENSION)[:-1], viewer.number)
+    packets = [received(n, b"media", extension=ORIENTATION if n == 2 else b"", is_vp8=False) for n in range(1, 4)]
+    for packet in packets:
+        forward((packet,), [copied], False)
+    forward([received(9, vp8(9))], [copied], True)
+    sent = viewer.packets()
+    assert viewer.numbers[:3] == [(65_530 + n, 1, 5 + OVERHEAD_BYTES, 0) for n in range(3)]
+    elements = [read_extensions(packet.extension[4:], 0xBEDE) for packet in sent]
+    assert [e[SEQUENCE_ID] for e in elements] == [n.to_bytes(2, "big") for n in range(65_530, 65_534)]
+    assert [e.get(1) for e in elements] == [None, b"\x01", None, None]
+    assert [packet.payload_type for packet in sent] == [98] * 4
+
+
+@given(st.sampled_from([b"", ORIENTATION]), st.integers(0, 70_000))
+def test_a_numbered_block_has_both_values_and_whole_words(extension: bytes, sequence: int) -> None:
+    block = numbered(extension, sequence)
+    elements = read_extensions(block[4:], int.from_bytes(block[:2], "big"))
+    assert elements.pop(SEQUENCE_ID) == (sequence & 0xFFFF).to_bytes(2, "big")
+    assert elements == ({1: b"\x01"} if extension else {})
+    assert 4 * int.from_bytes(block[2:4], "big") == len(block) - 4
+
+
+@given(st.lists(payloads, min_size=1, max_size=12))
+def test_numbers_wrap_and_both_paths_give_the_same_ones(given_payloads: list[bytes]) -> None:
+    packets = [received(n, payload) for n, payload in enumerate(given_payloads)]
+    for rewrite in (False, True):
+        viewer = Viewer()
+        forward(packets, [(*target(viewer, payload_type=98 | EXTENSION)[:-1], viewer.number)], rewrite)
+        found = [read_extensions(packet.extension[4:], 0xBEDE)[SEQUENCE_ID] for packet in viewer.packets()]
+        assert found == [((65_530 + n) & 0xFFFF).to_bytes(2, "big") for n in range(len(packets))]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=30))
+def test_of_a_run_only_the_last_may_be_shorter_also_where_some_packets_are_turned(
+    shapes: list[tuple[int, bool]],
+) -> None:
+    """The kernel cuts a run by the size of its first packet."""
+    viewer = Viewer()
+    packets = [
+        received(n, bytes(size), extension=ORIENTATION if turned else b"", is_vp8=False)
+        for n, (size, turned) in enumerate(shapes)
+    ]
+    forward(packets, [(*target(viewer, payload_type=98 | EXTENSION)[:-1], viewer.number)], False)
+    for run in viewer.runs:
+        assert {len(packet) for packet in run[:-1]} <= {len(run[0])}
+        assert len(run[-1]) <= len(run[0])

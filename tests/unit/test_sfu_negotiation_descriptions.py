@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.descriptions import START_KBPS, Local, Outgoing, write_answer, write_offer
+from sfu.forwarding import SEQUENCE_ID
 from sfu.interfaces import NegotiationError
-from sfu.negotiation import AV1_EXTENSIONS, MID, ORIENTATION, PUBLISH_EXTENSIONS, canonical, check_transport, choose
+from sfu.negotiation import (
+    AV1_EXTENSIONS,
+    MID,
+    ORIENTATION,
+    PUBLISH_EXTENSIONS,
+    TRANSPORT_SEQUENCE,
+    canonical,
+    check_transport,
+    choose,
+    feedback_of,
+)
 from sfu.sdp import Description, Section, parse
 from sfu.settings import VIDEO_CODECS
 from tests.support.sfu_media import H264, OPUS, VP8
@@ -242,11 +253,29 @@ def test_an_offer_is_read_alike_by_us_and_by_aiortc() -> None:
     assert (video_section.ssrcs, video_section.repair_of) == ([2001, 2002], {2002: 2001})
     assert [[entry.ssrc for entry in m.ssrc] for m in theirs.media] == [[1001], [2001, 2002]]
     assert theirs.media[1].msid == "p_a t_b"
-    assert list(video_section.extensions) == [ORIENTATION]
+    assert list(video_section.extensions) == [TRANSPORT_SEQUENCE, ORIENTATION]
+    assert list(audio.extensions) == [TRANSPORT_SEQUENCE]
     assert MID not in audio.extensions, "streams are known by their SSRCs"
     assert video_section.codecs[97].parameter("apt") == "96"
-    assert video_section.codecs[96].feedback == ("ccm fir", "nack", "nack pli")
+    assert video_section.codecs[96].feedback == ("transport-cc", "goog-remb", "ccm fir", "nack", "nack pli")
+    assert audio.codecs[111].feedback == ("transport-cc",)
     assert check_transport(ours) is audio
+
+
+def test_an_answer_says_how_the_viewer_tells_what_arrives() -> None:
+    text = write_offer([AUDIO_LINE, VIDEO_LINE], LOCAL, 3)
+    without_extension = "".join(line for line in text.splitlines(True) if TRANSPORT_SEQUENCE not in line)
+    moved = text.replace(f":{SEQUENCE_ID} {TRANSPORT_SEQUENCE}", f":9 {TRANSPORT_SEQUENCE}")
+    neither = without_extension.replace("goog-remb", "ccm tmmbr")
+    for answer, expected in (
+        (text, ["transport-cc", "transport-cc"]),
+        (without_extension, ["", "goog-remb"]),
+        (moved, ["", "goog-remb"]),
+        (neither, ["", ""]),
+    ):
+        audio, video_section = parse(answer).sections
+        assert [feedback_of(audio, 111), feedback_of(video_section, 96)] == expected
+        assert feedback_of(video_section, 127) == ""
 
 
 def test_a_section_that_carries_nothing_is_inactive_and_names_no_stream() -> None:

@@ -42,8 +42,8 @@ def test_session_keys_are_those_of_rfc_3711_b_3() -> None:
 def test_the_packet_path_makes_the_packet_of_rfc_7714_16(key: bytes, sealed: bytes) -> None:
     ssrc, timestamp, sequence = 0x5501A0B2, 0x8041F8D3, 0xF17B
     nonce = int.from_bytes(SALT, "big") ^ ssrc << 48
-    target = (None, AESGCM(key).encrypt, nonce, 0, 0, 0, 0, ssrc, 0x40, None, None)
-    buffers = copy([(0x8000, timestamp, sequence, b"", RTP_TEXT)], target)  # type: ignore[arg-type]
+    target = (None, AESGCM(key).encrypt, nonce, 0, 0, 0, 0, ssrc, 0x40, None, None, None)
+    buffers = copy([(0x8000, timestamp, sequence, b"", RTP_TEXT)], target, -1)  # type: ignore[arg-type]
     assert b"".join(buffers) == RTP_HEADER + sealed
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from sfu.descriptions import Local
 from sfu.inbound import Inbound
-from sfu.interfaces import NegotiationError, SubscribedTrack, TrackKind
+from sfu.interfaces import DeliveryState, NegotiationError, SubscribedTrack, TrackKind
 from sfu.outbound import Outbound
 from sfu.sdp import Codec, Description, parse
 from sfu.subscriber import FIRST_PAYLOAD_TYPE, Subscriber
@@ -36,12 +36,14 @@ class FakeTransport(Viewer):
 class Offered:
     def __init__(self, max_subscriptions: int = 64) -> None:
         self.offers: list[tuple[int, str, list[SubscribedTrack]]] = []
+        self.deliveries: list[tuple[str, DeliveryState]] = []
         self.transport = FakeTransport()
         self.subscriber = Subscriber(
             self._transport,  # type: ignore[arg-type]
             lambda _transport: Local(f"ufrag{self.transport.restarts}", "p" * 24, "AB", [("192.0.2.1", 8189)]),
             lambda id, text, tracks: self.offers.append((id, text, list(tracks))),
             max_subscriptions,
+            lambda track_id, state: self.deliveries.append((track_id, state)),
         )
 
     def _transport(self, _inbound: Inbound) -> FakeTransport:

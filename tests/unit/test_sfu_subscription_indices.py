@@ -35,6 +35,7 @@ class Machine(RuleBasedStateMachine):
         self.sources = [encoding(VP8, 1000 + n, 65_500 * n, self.touched) for n in range(SOURCES)]
         self.skipped: list[list[int]] = [[] for _ in range(SOURCES)]
         self.subscriptions = [Subscription("t", self.viewer, 98, 99, 90_000) for _ in range(2)]
+        self.subscriptions[1].numbered = True
         self.source_of: dict[Subscription, Encoding] = {}
         self.sent: dict[tuple[int, int], tuple[int, int]] = {}
         """(SSRC, index) of a viewer's packet -> (source, index) it was made of."""
@@ -123,6 +124,14 @@ class Machine(RuleBasedStateMachine):
         top = max((index for number, index in self.sent if number == ssrc), default=0)
         self.subscriptions[place].retransmit((top - back) & 0xFFFF, 0.0)
 
+    @rule(place=st.integers(0, 1), number=st.integers(0, 40))
+    def probes(self, place: int, number: int) -> None:
+        self.subscriptions[place].probe(number, 1)
+
+    @rule(place=st.integers(0, 1))
+    def pads(self, place: int) -> None:
+        self.subscriptions[place].pad(1)
+
     @rule()
     def tick(self) -> None:
         self.now += 0.05
@@ -153,7 +162,7 @@ class Machine(RuleBasedStateMachine):
             assert packet.sequence == index & 0xFFFF
             if ssrc in media:
                 self.sent[ssrc, index] = origin(packet.media)
-            else:
+            elif packet.media:
                 asked_for = int.from_bytes(packet.media[:2], "big")
                 sent = {i: o for (s, i), o in self.sent.items() if s == ssrc - 1 and i & 0xFFFF == asked_for}
                 if not sent:  # it was missing until its viewer had left that source

@@ -3,10 +3,11 @@
 import pytest
 
 from sfu.encoding import Encoding
+from sfu.forwarding import OVERHEAD_BYTES, SEQUENCE_ID
 from sfu.outbound import MAX_SENDER_REPORTS, Outbound
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Report, ntp_from_unix, parse
-from sfu.rtp import JUMP
-from sfu.subscription import MAX_EARLIER, MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
+from sfu.rtp import JUMP, read_extensions
+from sfu.subscription import MAX_EARLIER, MAX_PADDING, MAX_RESENT, MAX_RETRANSMISSIONS, RESEND_SHARE, Subscription
 from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
 
 
@@ -81,6 +82,47 @@ def test_numbers_are_found_over_the_wrap() -> None:
     assert [packet.sequence for packet in watched.sent][-1] == 5
     (again,) = watched.again(65_533)
     assert again.payload[2:] == watched.sent[3].payload
+
+
+def test_a_probe_is_the_latest_packets_once_more_under_a_cluster_and_new_numbers() -> None:
+    watched = Watched()
+    watched.subscription.numbered = True
+    watched.source.retarget()
+    watched.send(4, orientation=1)
+    sizes = [watched.subscription.probe(number, 7) for number in range(4)]
+    again = watched.viewer.packets()
+    assert [packet.payload[2:] for packet in again] == [packet.payload for packet in reversed(watched.sent)]
+    assert len({packet.sequence for packet in again}) == 4
+    assert [n[1:] for n in watched.viewer.numbers[-4:]] == [(1, size, 7) for size in sizes]
+    assert all(SEQUENCE_ID in read_extensions(packet.extension[4:], 0xBEDE) for packet in again)
+    assert watched.subscription.probe(4, 7) == 0, "nothing older was sent"
+
+
+def test_a_stream_that_sends_nothing_probes_with_padding_alone() -> None:
+    watched = Watched()
+    watched.subscription.numbered = True
+    assert watched.subscription.probe(0, 7) == 0
+    assert watched.subscription.pad(7) == MAX_PADDING + OVERHEAD_BYTES
+    (padding,) = watched.viewer.packets()
+    assert (padding.ssrc, padding.padded, padding.media) == (watched.subscription.rtx_ssrc, True, b"")
+
+
+def test_a_probe_of_a_connection_is_as_large_as_asked_for_and_ends_without_pictures() -> None:
+    outbound, watched = Outbound(), Watched()
+    outbound.probe(5000, 3)
+    watched.subscription.numbered = True
+    outbound.add(watched.subscription)
+    watched.source.retarget()
+    watched.send(30)
+    before = len(watched.viewer.numbers)
+    outbound.probe(20_000, 3)
+    sizes = [octets for _, _, octets, cluster in watched.viewer.numbers[before:] if cluster == 3]
+    assert 20_000 <= sum(sizes) < 20_000 + 1500
+    deaf = Watched(rtx_payload_type=0)
+    outbound.remove(watched.subscription)
+    outbound.add(deaf.subscription)
+    outbound.probe(5000, 3)
+    assert deaf.viewer.datagrams == []
 
 
 def test_what_was_never_sent_or_is_gone_is_not_sent() -> None:
@@ -241,11 +283,11 @@ def test_the_round_trip_comes_from_the_last_sender_report() -> None:
     outbound.add(watched.subscription)
     sent, now = ntp_from_unix(1000.0), ntp_from_unix(1000.25)
     block = Report(watched.subscription.ssrc, 0, 0, 0, 0, sent >> 16 & 0xFFFFFFFF, 13107)
-    outbound.reports(ReceiverReports((block,)), now)
+    outbound.reports(ReceiverReports((block,)), 5.0, now)
     assert abs(watched.subscription.round_trip_s - 0.05) < 0.001
     for last_sr, delay in ((0, 0), (0x12345678, 0), (sent >> 16 & 0xFFFFFFFF, 65_536)):
         block = Report(watched.subscription.ssrc, 0, 0, 0, 0, last_sr, delay)
-        outbound.reports(ReceiverReports((block, Report(1, 0, 0, 0, 0, 0, 0))), now)
+        outbound.reports(ReceiverReports((block, Report(1, 0, 0, 0, 0, 0, 0))), 5.0, now)
     assert abs(watched.subscription.round_trip_s - 0.05) < 0.001, "lies are ignored"
 
 

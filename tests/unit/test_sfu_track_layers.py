@@ -21,6 +21,17 @@ def test_a_viewer_gets_the_smallest_layer_that_fills_what_it_shows() -> None:
     assert [set(w.fresh()) for w in (small, middle, large, unsaid)] == [{"l"}, {"m"}, {"h"}, {"h"}]
 
 
+@pytest.mark.parametrize(("lines", "expected"), [(0, "h"), (720, "h"), (400, "m"), (100, "l")])
+def test_a_studio_may_bound_what_viewers_get_and_the_smallest_always_comes(lines: int, expected: str) -> None:
+    camera = Camera(max_viewer_lines=lines)
+    watching, unsaid = camera.viewer(720), camera.viewer()
+    camera.run(2.0)
+    for one in (watching, unsaid):
+        one.fresh()
+    camera.run(1.0)
+    assert [set(one.fresh()) for one in (watching, unsaid)] == [{expected}, {expected}]
+
+
 def test_at_the_beginning_the_largest_layer_is_taken_with_its_first_frame() -> None:
     camera = Camera()
     watching = camera.viewer()

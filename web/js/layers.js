@@ -10,6 +10,11 @@ const TWO_LAYERS_HEIGHT = 360;
 /** What each further layer may cost: a quarter of the pixels, a little more than a quarter of the bits. */
 const BITRATE_STEP = 3.5;
 
+/** Nor more than this, by its pixels, if it is not the largest: smaller ones are for small tiles and thin lines. With
+ * 120 kbit/s at 180 lines a picture passes beside the sound through a line of 300 kbit/s. */
+const MODEST_BPS = 120_000;
+const MODEST_LINES = 180;
+
 /** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding */
 /** @typedef {{maxVideoBps: number, simulcast: boolean, temporalLayers: boolean, videoCodecs: string[]}} LayerSettings */
 
@@ -45,11 +50,16 @@ export function layersOf(track, settings) {
     const below = names.length - 1 - place;
     return {
       rid,
-      maxBitrate: Math.round(maxVideoBps / BITRATE_STEP ** below),
+      maxBitrate: Math.round(Math.min(maxVideoBps / BITRATE_STEP ** below, below > 0 ? modestBps(height / 2 ** below) : Infinity)),
       scaleResolutionDownBy: scale * 2 ** below,
       ...scalability(settings, true),
     };
   });
+}
+
+/** @param {number} lines */
+function modestBps(lines) {
+  return MODEST_BPS * (lines / MODEST_LINES) ** 2;
 }
 
 /**

@@ -10,7 +10,8 @@
 
 /** @typedef {{mid: string, kind: TrackKind}} TrackRequest */
 /** @typedef {{mid: string, track_id: string, participant_id: string, kind: TrackKind}} SubscribedTrack */
-/** @typedef {{track_id: string, kind: TrackKind, codec: string, muted: boolean}} TrackView */
+/** @typedef {'whole' | 'reduced' | 'paused'} DeliveryState what this page's network lets through of a picture */
+/** @typedef {{track_id: string, kind: TrackKind, codec: string, muted: boolean, delivery?: DeliveryState}} TrackView `delivery` is the page's own note */
 
 /**
  * How much of a participant's local copy is where; milliseconds since the capture began.
@@ -83,13 +84,14 @@
 /** @typedef {{type: 'active_speakers', dominant: string | null, speaking: string[]}} ActiveSpeakers who speaks, the dominant one first */
 /** @typedef {{type: 'recording_status', recording: RecordingView}} RecordingStatus */
 /** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
+/** @typedef {{type: 'subscription', track_id: string, state: DeliveryState}} Subscription */
 /** @typedef {{type: 'heartbeat'}} Heartbeat */
 /** @typedef {{type: 'clock', page_ms: number, session_ms: number}} Clock */
 /** @typedef {{type: 'error', id: string, detail: string, fatal: boolean}} ErrorMessage */
 
 /**
  * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
- *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | RecordingStatus | CaptureStatus | Heartbeat | Clock
+ *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | CaptureStatus | Heartbeat | Clock
  *   | ErrorMessage} ServerMessage
  */
 

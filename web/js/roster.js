@@ -67,6 +67,12 @@ export class Roster {
         if (participant) update(participant, message, participant === this.own);
         return { changed: participant !== undefined };
       }
+      case 'subscription': {
+        const tracks = [...this.#participants.values()].flatMap((participant) => participant.tracks);
+        const track = tracks.find(({ track_id }) => track_id === message.track_id);
+        if (track) track.delivery = message.state;
+        return { changed: track !== undefined };
+      }
       default:
         return { changed: false };
     }

@@ -13,6 +13,8 @@ import { icon, setIcon } from './icons.js';
 /** Colours of tiles without picture, chosen by id: CSS classes `tone-0` to `tone-5`. */
 const TONES = 6;
 
+const DELIVERIES = { whole: '', reduced: 'Smaller for your network', paused: 'Paused for your network' };
+
 /**
  * @typedef {object} TileState
  * @property {ParticipantView} participant
@@ -21,6 +23,7 @@ const TONES = 6;
  * @property {boolean} hasMicrophone
  * @property {boolean} microphoneMuted
  * @property {boolean} cameraMuted
+ * @property {import('../messages.js').DeliveryState} delivery of the camera, over one's own network
  * @property {CaptureView | null} capture
  */
 
@@ -32,6 +35,7 @@ export class Tile {
   #microphone = h('span', { class: 'tile-mic' });
   #name = h('span', { class: 'tile-name' });
   #badge = h('span', { class: 'tile-badge', hidden: true });
+  #delivery = h('span', { class: 'tile-delivery', hidden: true });
   #copy = h('span', { class: 'tile-copy', hidden: true });
   #copyText = h('span', {});
   #onBlocked;
@@ -56,7 +60,7 @@ export class Tile {
       this.#avatar,
       this.#video,
       h('div', { class: 'tile-ring', 'aria-hidden': 'true' }),
-      h('div', { class: 'tile-top' }, this.#badge, this.#copy),
+      h('div', { class: 'tile-top' }, this.#badge, this.#delivery, this.#copy),
       h('div', { class: 'tile-bottom' }, this.#microphone, this.#name),
     );
   }
@@ -93,8 +97,13 @@ export class Tile {
     this.#badge.hidden = presence === '';
     this.#badge.classList.toggle('tile-badge-warning', !participant.connected);
     this.#showCopy(state.capture);
+    const delivery = pictured ? DELIVERIES[state.delivery] : '';
+    setText(this.#delivery, delivery);
+    this.#delivery.hidden = delivery === '';
+    this.#delivery.title = 'Your network does not carry this picture in full at present. The recording is not touched.';
+    this.element.classList.toggle('tile-paused', pictured && state.delivery === 'paused');
     const sound = !hasMicrophone ? 'no microphone' : microphoneMuted ? 'microphone muted' : 'microphone on';
-    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off'];
+    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off', delivery];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 

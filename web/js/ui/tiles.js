@@ -88,6 +88,7 @@ export class Tiles {
       hasMicrophone: tracks.has('microphone'),
       microphoneMuted: this.#devices.isMuted('microphone'),
       cameraMuted: this.#devices.isMuted('camera'),
+      delivery: /** @type {const} */ ('whole'),
       capture: this.#ownCapture(),
     };
   }
@@ -102,6 +103,7 @@ export class Tiles {
       hasMicrophone: view('microphone') !== undefined,
       microphoneMuted: view('microphone')?.muted ?? false,
       cameraMuted: view('camera')?.muted ?? true,
+      delivery: view('camera')?.delivery ?? 'whole',
       capture: participant.capture,
     };
   }

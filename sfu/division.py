@@ -1,0 +1,114 @@
+"""One viewer's connection: how much it carries, and what each picture gets of it. A core in given time.
+
+Asked a few times a second, and at once when the estimate falls below what was divided. What is decided here limits what
+the place on the viewer's page wants (sfu.track), and never touches a recording.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sfu.allocation import PAUSED, RAISE, Demand, Rank, allocate
+from sfu.congestion.estimator import BandwidthEstimator
+from sfu.congestion.rate_control import RateState
+from sfu.encoding import Encoding
+from sfu.interfaces import DeliveryState, TrackKind
+from sfu.subscription import Subscription
+from sfu.track import Track
+
+SHARE = 0.95
+"""Of the estimate that is given to media; the rest is for repairs and probes, which the estimate has in it."""
+
+SHORT = 0.85
+"""The estimate fell below so much of what was divided: divide again now."""
+
+OVERLOADED = 1.2
+"""What flows is so much more than the estimate: a picture that gets smaller ends at once, before the smaller layer has
+a key frame. A moment without a picture is better than a queue that delays the sound."""
+
+
+PATIENCE_S = 1.0
+"""A picture that flows is paused when its smallest layer did not fit for so long: estimates dip for a moment while a
+queue drains, and a pause costs a key frame."""
+
+
+class Division:
+    def __init__(self, tell: Callable[[str, DeliveryState], None]) -> None:
+        """`tell(track_id, state)`: how a picture is delivered has changed."""
+        self._tell = tell
+        self._told: dict[str, DeliveryState] = {}
+        """By track, where it is not whole. As many as subscriptions."""
+        self._divided_bps = 0.0
+        self._unfit_since: dict[str, float] = {}
+        """By track, where it flows and does not fit. As many as subscriptions."""
+
+    def repeat(self) -> None:
+        """Tell again what is not whole: the participant may have missed it."""
+        for track_id, state in self._told.items():
+            self._tell(track_id, state)
+
+    def is_short(self, estimator: BandwidthEstimator) -> bool:
+        return estimator.target_bps < SHORT * self._divided_bps
+
+    def divide(
+        self,
+        viewed: Sequence[tuple[Track, Subscription]],
+        estimator: BandwidthEstimator,
+        speaker: str | None,
+        now: float,
+    ) -> None:
+        """`viewed`: what the viewer was offered and took; `speaker`: the participant whose picture is most wanted."""
+        sound_bps = flowing_bps = 0.0
+        pictures: list[tuple[Track, Subscription, list[Encoding]]] = []
+        for track, subscription in viewed:
+            present = subscription.encoding
+            if present is not None:
+                flowing_bps += present.meter.bps
+            if track.kind.media == "audio":
+                sound_bps += present.meter.bps if present is not None else 0.0
+            elif options := track.options(subscription):
+                pictures.append((track, subscription, options))
+        demands = [
+            Demand(
+                Rank.FIRST if track.kind is TrackKind.SCREEN or track.participant_id == speaker else Rank.OTHER,
+                tuple(layer.meter.bps for layer in options),
+                options.index(subscription.wants) if subscription.wants in options else PAUSED,
+            )
+            for track, subscription, options in pictures
+        ]
+        whole_bps = sum(demand.options_bps[-1] for demand in demands)
+        estimator.useful_bps = (sound_bps + RAISE * whole_bps) / SHARE
+        self._divided_bps = estimator.target_bps
+        budget_bps = SHARE * estimator.target_bps - sound_bps
+        if estimator.state is RateState.START:  # nothing says yet that it does not fit
+            budget_bps = max(budget_bps, sum(demand.options_bps[0] for demand in demands))
+        overloaded = flowing_bps > OVERLOADED * estimator.target_bps
+        for (track, subscription, options), demand, option in zip(
+            pictures, demands, allocate(demands, budget_bps), strict=True
+        ):
+            if option == PAUSED and demand.present != PAUSED:
+                if now - self._unfit_since.setdefault(track.track_id, now) < PATIENCE_S:
+                    option = 0
+            else:
+                self._unfit_since.pop(track.track_id, None)
+            layer = None if option == PAUSED else options[option]
+            track.grant(subscription, layer, at_once=overloaded and option < demand.present)
+            self._note(track.track_id, option, len(options))
+        gone = (self._told.keys() | self._unfit_since.keys()) - {track.track_id for track, _, _ in pictures}
+        for track_id in gone:
+            self._unfit_since.pop(track_id, None)
+            self._note(track_id, 0, 1)
+
+    def _note(self, track_id: str, option: int, options: int) -> None:
+        state = (
+            DeliveryState.PAUSED
+            if option == PAUSED
+            else DeliveryState.REDUCED
+            if option < options - 1
+            else DeliveryState.WHOLE
+        )
+        if self._told.get(track_id, DeliveryState.WHOLE) is state:
+            return
+        if state is DeliveryState.WHOLE:
+            del self._told[track_id]
+        else:
+            self._told[track_id] = state
+        self._tell(track_id, state)
