@@ -59,9 +59,9 @@ def test_it_does_not_depend_on_how_long_the_path_is(round_trip_s: float, seed: i
 @seeds
 @pytest.mark.parametrize("video_bps", [1e6, 2.5e6, 5e6, 8e6])
 def test_on_a_fast_path_what_is_useful_is_reached_within_two_seconds(video_bps: float, seed: int) -> None:
-    run = viewer(path(10e6), video_bps, seed=seed).run(10)
+    run = viewer(path(10e6), video_bps, seed=seed).run(5)
     assert run.first(lambda sample: sample.target_bps >= video_bps) < 2
-    assert all(sample.target_bps >= video_bps for sample in run.between(2, 10)), "and kept"
+    assert all(sample.target_bps >= video_bps for sample in run.between(2, 5)), "and kept"
 
 
 @seeds
@@ -83,7 +83,7 @@ def test_nothing_is_probed_beyond_what_is_useful() -> None:
 # --- a path that changes
 
 
-@seeds
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("video_bps", [2.6e6, PLENTY])
 @pytest.mark.parametrize("queue", [{"queue_s": 0.3}, {"queue_s": 1.0}, {"queue_bytes": 60_000}])
 def test_a_cut_to_a_tenth_is_followed_within_3_seconds_and_its_end_within_10(
@@ -113,8 +113,8 @@ def test_half_the_capacity_is_followed_both_ways(seed: int) -> None:
 def test_a_path_that_becomes_longer_is_not_taken_for_a_queue_for_ever() -> None:
     run = viewer(path(3e6), PLENTY)
     run.down_link.plan((10, path(3e6, delay_s=0.225)))
-    run.run(60)
-    assert run.mean_bps(40, 60) >= 0.8 * 3e6
+    run.run(45)
+    assert run.mean_bps(35, 45) >= 0.8 * 3e6
 
 
 # --- loss
@@ -123,8 +123,8 @@ def test_a_path_that_becomes_longer_is_not_taken_for_a_queue_for_ever() -> None:
 @seeds
 @pytest.mark.parametrize("loss", [0.05, 0.10])
 def test_random_loss_of_5_and_10_percent_leaves_the_estimate_where_it_is(loss: float, seed: int) -> None:
-    run = viewer(path(2e6, loss=loss), PLENTY, seed=seed).run(40)
-    assert run.mean_bps(10, 40) >= (0.8 if loss < 0.1 else 0.6) * 2e6
+    run = viewer(path(2e6, loss=loss), PLENTY, seed=seed).run(30)
+    assert run.mean_bps(10, 30) >= (0.8 if loss < 0.1 else 0.6) * 2e6
     assert loss - 0.05 < run.estimator.loss_fraction < loss + 0.05
 
 
@@ -132,10 +132,10 @@ def test_random_loss_of_5_and_10_percent_leaves_the_estimate_where_it_is(loss: f
 def test_loss_of_20_percent_pulls_the_estimate_down_but_not_for_ever(seed: int) -> None:
     run = viewer(path(20e6, loss=0.2), 2.5e6, seed=seed)
     run.down_link.plan((0, path(20e6)), (15, path(20e6, loss=0.2)))
-    run.run(60)
+    run.run(45)
     before_bps = run.mean_bps(10, 15)
     assert run.first(lambda sample: sample.target_bps < 0.85 * before_bps, 15) < 20
-    assert run.mean_bps(30, 60) >= 1e6, "about half of what was sent: less would cure nothing"
+    assert run.mean_bps(30, 45) >= 1e6, "about half of what was sent: less would cure nothing"
 
 
 def test_loss_without_any_queue_is_congestion_if_less_makes_no_difference_to_what_arrives() -> None:
@@ -161,9 +161,9 @@ def test_bursts_of_loss_do_not_collapse_it(seed: int) -> None:
 @pytest.mark.parametrize("jitter_s", [0.03, 0.1])
 def test_jitter_and_reordering_do_not_collapse_it(jitter_s: float, reordering: bool, seed: int) -> None:
     noisy = path(3e6, jitter_s=jitter_s, reordering=reordering, overtaken=0.05, duplicated=0.05)
-    run = viewer(noisy, 1.5e6, seed=seed).run(60)
-    assert min(sample.target_bps for sample in run.between(5, 60)) >= 250e3
-    assert run.mean_bps(10, 60) >= 500e3
+    run = viewer(noisy, 1.5e6, seed=seed).run(40)
+    assert min(sample.target_bps for sample in run.between(5, 40)) >= 250e3
+    assert run.mean_bps(10, 40) >= 500e3
     assert run.estimator.loss_fraction < 0.02, "what is late is not lost"
 
 
@@ -194,8 +194,8 @@ def test_a_sender_of_audio_alone_keeps_its_estimate_and_ramps_up_quickly(jitter_
 
 @seeds
 def test_what_is_sent_bounds_the_growth_without_probes(seed: int) -> None:
-    run = viewer(path(20e6), 1e6, useful_bps=0.0, seed=seed).run(60)
-    assert 1e6 < run.mean_bps(40, 60) <= 1.8e6
+    run = viewer(path(20e6), 1e6, useful_bps=0.0, seed=seed).run(30)
+    assert 1e6 < run.mean_bps(20, 30) <= 1.8e6
 
 
 @seeds
