@@ -7,13 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser bench bench-janus load soak clean
+.PHONY: help run test lint types-web browser bench bench-janus bench-livekit load soak clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
 	@echo 'make test   install what the tests need, run linters and all tests'
 	@echo 'make lint   ruff, mypy --strict, import directions, types of the web client'
-	@echo 'make bench  measure the packet path; make bench-janus: against Janus (apt-get install janus gcc)'
+	@echo 'make bench  measure the packet path; against Janus: make bench-janus (apt-get install janus gcc)'
+	@echo '           against LiveKit as well: make bench-livekit (Go 1.26)'
 	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
@@ -94,6 +95,14 @@ bench: $(VENV)/installed-dev
 
 bench-janus: $(VENV)/installed-dev
 	$(BIN)/python -m bench.forward --janus
+
+bench-livekit: $(VENV)/installed-dev build/livekit-server
+	$(BIN)/python -m bench.forward --janus --livekit
+
+# From the Go module proxy; ten minutes on two cores.
+build/livekit-server: bench/livekit_server/go.mod
+	@command -v go >/dev/null || { echo 'LiveKit is built with Go 1.26 or newer, which is not there.'; exit 1; }
+	cd bench/livekit_server && go build -o ../../$@ github.com/livekit/livekit-server/cmd/server
 
 load: $(VENV)/installed-dev
 	$(BIN)/python -m bench.conference

@@ -25,7 +25,7 @@ from bench import process
 from bench.load import BURST, BURSTS_PER_S, Load, bursts, pattern
 from bench.report import ratios, summary, table, warnings
 from bench.scene import Round, Scene
-from bench.servers import Server, janus_server, stemroom_server
+from bench.servers import Server, janus_server, livekit_server, stemroom_server
 from tests.support.api import Json
 
 PATTERN = Path(__file__).parent / "patterns" / "chromium-vp8-360p.pat"
@@ -43,6 +43,8 @@ async def measure(load: Load, publishers: int, subscribers: int, chosen: argpars
             servers: list[Server] = [await stack.enter_async_context(stemroom_server(folder / "studio", own_core))]
             if chosen.janus:
                 servers.append(await stack.enter_async_context(janus_server(folder / "janus")))
+            if chosen.livekit:
+                servers.append(await stack.enter_async_context(livekit_server(folder / "livekit")))
         with process.kept_on(own_core):
             scenes = [Scene(server, subscribers, lossy=chosen.lossy) for server in servers]
             for scene in scenes:
@@ -82,11 +84,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lossy", action="store_true", help="1 %% of the packets is lost in both directions")
     parser.add_argument("--recording", action="store_true", help="record every second round and tell the difference")
     parser.add_argument("--janus", action="store_true", help="also through Janus (installed: janus, gcc), in turns")
+    parser.add_argument("--livekit", action="store_true", help="also through LiveKit (make bench-livekit builds it)")
     parser.add_argument("--json", type=Path, help="write all figures there as well")
     chosen = parser.parse_args(given)
     if min(chosen.subscribers) < chosen.publishers - 1:
         parser.error("publishers take each other's tracks: at least --publishers - 1 --subscribers")
-    if chosen.janus and (chosen.recording or not min(chosen.subscribers)):
+    if (chosen.janus or chosen.livekit) and (chosen.recording or not min(chosen.subscribers)):
         parser.error("other servers are compared by delivered packets, without --recording")
     return chosen
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from bench import janus, process
+from bench import janus, livekit, process
 from bench.participant import Peer
 from tests.support.api import Json
 from tests.support.raw_peer import RawPeer
@@ -76,6 +76,27 @@ class Janus:
         return {}
 
 
+class LiveKit:
+    name = "LiveKit"
+
+    def __init__(self, pid: int, url: str, secret: str) -> None:
+        self.pid = pid
+        self._url = url
+        self._secret = secret
+
+    async def join(self, listener: PacketListener) -> Peer:
+        peer = livekit.LiveKitPeer(self._url, self._secret, listener)
+        await peer.join()
+        return peer
+
+    async def record(self, on: bool) -> None:
+        if on:
+            raise NotImplementedError("LiveKit is measured without recording")
+
+    async def events(self) -> dict[str, float]:
+        return {}
+
+
 @asynccontextmanager
 async def stemroom_server(folder: Path, recorders_core: int | None) -> AsyncIterator[Stemroom]:
     """A fresh studio; its recorder process stays off the node's core."""
@@ -92,3 +113,10 @@ async def janus_server(folder: Path) -> AsyncIterator[Janus]:
     folder.mkdir()
     async with janus.janus(folder, publishers=MAX_PARTICIPANTS) as (pid, url):
         yield Janus(pid, url)
+
+
+@asynccontextmanager
+async def livekit_server(folder: Path) -> AsyncIterator[LiveKit]:
+    folder.mkdir()
+    async with livekit.livekit(folder) as (pid, url, secret):
+        yield LiveKit(pid, url, secret)

@@ -68,9 +68,9 @@ class Media:
         return ids[0] if ids else 0
 
     def codecs(self) -> dict[int, str]:
-        """Payload type -> encoding name in capitals, in order of preference."""
+        """Payload type -> encoding name in capitals, in order of preference; empty for data channels."""
         names = dict(value.split(" ", 1) for value in self.values("rtpmap"))
-        return {int(pt): names.get(pt, "").split("/")[0].upper() for pt in self.lines[0].split()[3:]}
+        return {int(pt): names.get(pt, "").split("/")[0].upper() for pt in self.lines[0].split()[3:] if pt.isdigit()}
 
     def ssrcs(self) -> list[int]:
         return list(dict.fromkeys(int(value.split()[0]) for value in self.values("ssrc")))
@@ -133,7 +133,7 @@ def offer(credentials: Credentials, outgoing: Sequence[Outgoing]) -> str:
 def answer(credentials: Credentials, offered: Description) -> str:
     """Take everything that is offered, in the offered order of codecs."""
     lines = _head([media.mid for media in offered.media if not media.rejected])
-    copied = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:", "a=mid:", "a=rtcp-mux", "a=rtcp-rsize")
+    copied = ("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:", "a=mid:", "a=rtcp-mux", "a=rtcp-rsize", "a=sctp-port:")
     for media in offered.media:
         port = "0" if media.rejected else "9"
         lines += [" ".join(["m=" + media.kind, port, *media.lines[0].split()[2:]]), "c=IN IP4 0.0.0.0"]
