@@ -23,7 +23,8 @@ CAMERA, MICROPHONE = 0, 1
 """Tracks; the numbers are those of the pattern files."""
 CLOCK_RATE_HZ = (90_000, 48_000)
 
-_RECORD = struct.Struct("<IHBBI")
+RECORD = struct.Struct("<IHBBI")
+"""Of a pattern file, see patterns/README.md."""
 _VP8_KEY_FRAME = bytes((0x10, 0, 0, 0x9D, 0x01, 0x2A)) + struct.pack("<HH", 640, 360)
 _VP8_OTHER_FRAME = bytes((0x11, 0, 0))
 _FILLING = random.Random(1).randbytes(1 << 16)
@@ -67,7 +68,7 @@ def bursts(seconds: float, bursts_per_s: float = BURSTS_PER_S) -> Load:
 def pattern(file: Path, seconds: float) -> Load:
     """The first `seconds` of a recording (format: patterns/README.md), repeated when it is shorter."""
     recorded = [
-        Send(us / 1e6, kind, bool(m), ts, size) for us, size, kind, m, ts in _RECORD.iter_unpack(file.read_bytes())
+        Send(us / 1e6, kind, bool(m), ts, size) for us, size, kind, m, ts in RECORD.iter_unpack(file.read_bytes())
     ]
     length_s = recorded[-1].due_s + 0.02
     sends: list[Send] = []
