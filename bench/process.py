@@ -43,6 +43,15 @@ def spent(before: dict[int, Times], after: dict[int, Times]) -> dict[int, Times]
     }
 
 
+def cpu_s(pid: int) -> float:
+    """Of all threads that are there, since they began."""
+    return sum(thread.on_cpu for thread in times(pid).values()) / 1e9
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def pin(pid: int, cores: Set[int]) -> None:
     """Keep all threads of a process on these cores; threads it starts later inherit that."""
     for task in Path(f"/proc/{pid}/task").iterdir():

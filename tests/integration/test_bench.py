@@ -1,8 +1,8 @@
-"""The measurement of the packet path works through the real program, here in its shortest form."""
+"""The measurements work through the real program, here in their shortest form."""
 
 import os
 
-from bench import forward
+from bench import forward, join
 
 
 async def test_every_packet_is_delivered_its_cost_is_counted_and_lost_ones_are_repaired() -> None:
@@ -14,3 +14,9 @@ async def test_every_packet_is_delivered_its_cost_is_counted_and_lost_ones_are_r
     assert all(r.cpu_us > 0 and r.packets_per_send > 1 for r in rounds)
     assert sum(r.repaired for r in rounds) > 0
     assert os.sched_getaffinity(0) == cores
+
+
+async def test_a_join_costs_cpu_time_and_memory() -> None:
+    found = await join.measure(participants=2, room=2)
+    assert found.cpu_ms > 0
+    assert found.memory_kib > 0
