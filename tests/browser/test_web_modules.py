@@ -145,7 +145,7 @@ def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) ->
         (240, True, "VP8", [[None, 1, 2_500_000]]),
         (720, False, "VP8", [[None, 1, 2_500_000]]),
         (1080, False, "VP8", [[None, 1.5, 2_500_000]]),
-        (360, True, "H264", [["l", 2, 714_286], ["h", 1, 2_500_000]]),
+        (360, True, "H264", [["l", 2, 120_000], ["h", 1, 2_500_000]]),
     ],
 )
 def test_a_camera_is_sent_in_sizes_that_fit_its_height(
