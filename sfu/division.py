@@ -21,9 +21,12 @@ SHORT = 0.85
 """The estimate fell below so much of what was divided: divide again now."""
 
 OVERLOADED = 1.2
-"""What flows is so much more than the estimate: a picture that gets smaller ends at once, before the smaller layer has
-a key frame. A moment without a picture is better than a queue that delays the sound."""
+"""What flows is so much more than the estimate, and a queue of QUEUE_S stands in the path: a picture that gets smaller
+ends at once, before the smaller layer has a key frame. A moment without a picture is better than a queue that delays
+the sound."""
 
+QUEUE_S = 0.1
+"""Before the first probes are answered an estimate may be far below what the path carries without any queue."""
 
 PATIENCE_S = 1.0
 """A picture that flows is paused when its smallest layer did not fit for so long: estimates dip for a moment while a
@@ -80,7 +83,7 @@ class Division:
         budget_bps = SHARE * estimator.target_bps - sound_bps
         if estimator.state is RateState.START:  # nothing says yet that it does not fit
             budget_bps = max(budget_bps, sum(demand.options_bps[0] for demand in demands))
-        overloaded = flowing_bps > OVERLOADED * estimator.target_bps
+        overloaded = flowing_bps > OVERLOADED * estimator.target_bps and estimator.queue_s > QUEUE_S
         for (track, subscription, options), demand, option in zip(
             pictures, demands, allocate(demands, budget_bps), strict=True
         ):

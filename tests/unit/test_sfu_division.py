@@ -18,6 +18,7 @@ class Estimate:
     target_bps = 100e6
     state = RateState.HOLD
     useful_bps = 0.0
+    queue_s = 0.3
 
 
 class Viewed:

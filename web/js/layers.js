@@ -11,8 +11,8 @@ const TWO_LAYERS_HEIGHT = 360;
 const BITRATE_STEP = 3.5;
 
 /** Nor more than this, by its pixels, if it is not the largest: smaller ones are for small tiles and thin lines. With
- * 120 kbit/s at 180 lines a picture passes beside the sound through a line of 300 kbit/s. */
-const MODEST_BPS = 120_000;
+ * 200 kbit/s at 180 lines a picture passes beside the sound through a line of 300 kbit/s. */
+const MODEST_BPS = 200_000;
 const MODEST_LINES = 180;
 
 /** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding */
