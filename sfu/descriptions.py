@@ -1,6 +1,6 @@
-"""Writing session descriptions (RFC 8866, RFC 8829): answers to publishers, offers to viewers. No I/O."""
+"""Writing session descriptions (RFC 8866, RFC 8829): answers to publishers, offers and answers to viewers. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,17 +16,28 @@ from sfu.negotiation import (
     TRANSPORT_SEQUENCE,
     Chosen,
 )
-from sfu.sdp import Codec, Description
+from sfu.sdp import Codec, Description, Section
 
 START_KBPS = 1000
 """First bitrate of a video sender: without it Chromium needs 4-8 s to leave 320x180."""
-
 
 TCP_PREFERENCE = 90
 """Type preference of TCP host candidates, below every UDP one (RFC 6544 4.2; libwebrtc's number)."""
 
 PASSIVE = 2
 """Direction preference of a passive candidate (RFC 6544 4.2)."""
+
+VIEWER_EXTENSIONS: Mapping[str, Mapping[str, int]] = {
+    "audio": {TRANSPORT_SEQUENCE: SEQUENCE_ID},
+    "video": {TRANSPORT_SEQUENCE: SEQUENCE_ID, ORIENTATION: VIEWER_ORIENTATION_ID},
+}
+"""By medium: the header extensions of the packets that viewers get, with the ids that these packets carry."""
+
+VIEWER_FEEDBACK: Mapping[str, Sequence[str]] = {
+    "audio": (TRANSPORT_FEEDBACK,),
+    "video": (TRANSPORT_FEEDBACK, REMB, "ccm fir", "nack", "nack pli"),
+}
+"""By medium: what a viewer may say of what it gets."""
 
 
 class Local(msgspec.Struct, frozen=True):
@@ -90,15 +101,16 @@ def _rtx(codec: Codec, payload_type: int) -> Codec:
     return Codec("rtx", payload_type, codec.clock_rate_hz, 1, f"apt={codec.payload_type}", ())
 
 
-def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, version: int, max_video_bps: int) -> str:
-    """Answer to a publisher: sections in `chosen` (by mid) are received, the others rejected or inactive."""
+def write_answer(
+    offer: Description, chosen: dict[str, Chosen], local: Local, setup: str, version: int, max_video_bps: int
+) -> str:
+    """Answer to a publisher: sections in `chosen` (by mid) are received, the others rejected or inactive. `setup`: our
+    DTLS role, `active` or `passive`."""
     lines = _head([s.mid for s in offer.sections if s.mid in chosen], version)
     for section in offer.sections:
         pick = chosen.get(section.mid)
         if pick is None:
-            formats = " ".join(map(str, section.codecs)) or "0"
-            lines += [f"m={section.kind} 0 {section.protocol} {formats}", "c=IN IP4 0.0.0.0", f"a=mid:{section.mid}"]
-            lines.append("a=inactive")
+            lines += _rejected(section)
             continue
         codec = pick.codec
         numbers = [codec.payload_type, *([pick.rtx_payload_type] if pick.rtx_payload_type else [])]
@@ -107,16 +119,16 @@ def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, ve
             "c=IN IP4 0.0.0.0",
             f"a=mid:{section.mid}",
             "a=recvonly" if section.direction in ("sendrecv", "sendonly") else "a=inactive",
-            *_transport(local, "passive"),
+            *_transport(local, setup),
             "a=rtcp-rsize",
         ]
         wanted_extensions = AV1_EXTENSIONS if codec.name == "av1" else PUBLISH_EXTENSIONS
         lines += [f"a=extmap:{section.extensions[u]} {u}" for u in wanted_extensions if u in section.extensions]
         if section.kind == "audio":
-            wanted: list[str] = [f for f in (TRANSPORT_FEEDBACK, "nack") if f in codec.feedback]
+            wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
             lines += _codec_lines(codec, OPUS_PARAMETERS, wanted)
         else:
-            wanted = [f for f in (TRANSPORT_FEEDBACK, "ccm fir", "nack", "nack pli") if f in codec.feedback]
+            wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
             bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
             lines += _codec_lines(codec, f"{codec.fmtp};{bitrates}" if codec.fmtp else bitrates, wanted)
             if pick.rtx_payload_type:
@@ -128,8 +140,14 @@ def write_answer(offer: Description, chosen: dict[str, Chosen], local: Local, ve
     return "\r\n".join(lines) + "\r\n"
 
 
+def _rejected(section: Section) -> list[str]:
+    formats = " ".join(map(str, section.codecs)) or "0"
+    head = f"m={section.kind} 0 {section.protocol} {formats}"
+    return [head, "c=IN IP4 0.0.0.0", f"a=mid:{section.mid}", "a=inactive"]
+
+
 class Outgoing(msgspec.Struct, frozen=True):
-    """One section of a subscribe offer. `ssrc` 0: nothing is sent in it at present."""
+    """One section to a viewer. `ssrc` 0: nothing is sent in it at present."""
 
     mid: str
     kind: str
@@ -145,29 +163,56 @@ def write_offer(sections: Sequence[Outgoing], local: Local, version: int) -> str
     """Offer to a subscriber. We are always the DTLS server: an answer other than `setup:active` is refused."""
     lines = _head([s.mid for s in sections], version)
     for s in sections:
-        numbers = [s.codec.payload_type, *([s.rtx_payload_type] if s.rtx_payload_type else [])]
-        lines += [
-            f"m={s.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
-            "c=IN IP4 0.0.0.0",
-            f"a=mid:{s.mid}",
-            "a=sendonly" if s.ssrc else "a=inactive",
-            *_transport(local, "actpass"),
-            "a=rtcp-rsize",
-        ]
-        lines.append(f"a=extmap:{SEQUENCE_ID} {TRANSPORT_SEQUENCE}")
-        if s.kind == "audio":
-            lines += _codec_lines(s.codec, OPUS_PARAMETERS, (TRANSPORT_FEEDBACK,))
-        else:
-            lines.append(f"a=extmap:{VIEWER_ORIENTATION_ID} {ORIENTATION}")
-            lines += _codec_lines(s.codec, s.codec.fmtp, (TRANSPORT_FEEDBACK, REMB, "ccm fir", "nack", "nack pli"))
-            if s.rtx_payload_type:
-                rtx = _rtx(s.codec, s.rtx_payload_type)
-                lines += _codec_lines(rtx, rtx.fmtp, ())
-        if s.ssrc:
-            lines.append(f"a=msid:{s.participant_id} {s.track_id}")
-            if s.rtx_payload_type:
-                lines.append(f"a=ssrc-group:FID {s.ssrc} {s.rtx_ssrc}")
-            lines.append(f"a=ssrc:{s.ssrc} cname:{s.participant_id}")  # first: Chromium takes the first as the primary
-            if s.rtx_payload_type:
-                lines.append(f"a=ssrc:{s.rtx_ssrc} cname:{s.participant_id}")
+        lines += _sending(s, local, "actpass", VIEWER_EXTENSIONS[s.kind], VIEWER_FEEDBACK[s.kind])
     return "\r\n".join(lines) + "\r\n"
+
+
+def write_viewer_answer(
+    offer: Description, sections: Mapping[str, Outgoing], local: Local, setup: str, version: int
+) -> str:
+    """Answer to a viewer: `sections` (by mid) are sent, the others rejected.
+
+    Ids of header extensions are the offer's to give (RFC 8285 6) and ours are fixed: taken is what agrees.
+    """
+    lines = _head([s.mid for s in offer.sections if s.mid in sections], version)
+    for section in offer.sections:
+        s = sections.get(section.mid)
+        if s is None:
+            lines += _rejected(section)
+            continue
+        extensions = {u: id for u, id in VIEWER_EXTENSIONS[s.kind].items() if section.extensions.get(u) == id}
+        numbered = TRANSPORT_SEQUENCE in extensions  # feedback on arrivals needs our numbers in the packets
+        feedback = [
+            item
+            for item in VIEWER_FEEDBACK[s.kind]
+            if item in s.codec.feedback and (numbered or item != TRANSPORT_FEEDBACK)
+        ]
+        lines += _sending(s, local, setup, extensions, feedback)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _sending(
+    s: Outgoing, local: Local, setup: str, extensions: Mapping[str, int], feedback: Sequence[str]
+) -> list[str]:
+    numbers = [s.codec.payload_type, *([s.rtx_payload_type] if s.rtx_payload_type else [])]
+    lines = [
+        f"m={s.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{s.mid}",
+        "a=sendonly" if s.ssrc else "a=inactive",
+        *_transport(local, setup),
+        "a=rtcp-rsize",
+        *(f"a=extmap:{id} {uri}" for uri, id in extensions.items()),
+        *_codec_lines(s.codec, OPUS_PARAMETERS if s.kind == "audio" else s.codec.fmtp, feedback),
+    ]
+    if s.rtx_payload_type:
+        rtx = _rtx(s.codec, s.rtx_payload_type)
+        lines += _codec_lines(rtx, rtx.fmtp, ())
+    if s.ssrc:
+        lines.append(f"a=msid:{s.participant_id} {s.track_id}")
+        if s.rtx_payload_type:
+            lines.append(f"a=ssrc-group:FID {s.ssrc} {s.rtx_ssrc}")
+        lines.append(f"a=ssrc:{s.ssrc} cname:{s.participant_id}")  # first: Chromium takes the first as the primary
+        if s.rtx_payload_type:
+            lines.append(f"a=ssrc:{s.rtx_ssrc} cname:{s.participant_id}")
+    return lines

@@ -1,4 +1,6 @@
-"""DTLS-SRTP (RFC 5764) for one transport: aiortc's RTCDtlsTransport over a bounded queue, always the server.
+"""DTLS-SRTP (RFC 5764) for one transport: aiortc's RTCDtlsTransport over a bounded queue.
+
+We are the server, but for a peer whose offer leaves us no choice (`setup:passive`, as FFmpeg's).
 
 After the handshake SRTP never comes here: the packet path takes the keys and works synchronously. What stays is the
 reading of DTLS records (retransmitted flights, alerts, close_notify).
@@ -120,8 +122,8 @@ def records(datagram: bytes) -> Iterator[bytes]:
         at = end
 
 
-class DtlsServer(RTCDtlsTransport):
-    """Runs the handshake as server and exports the SRTP master keys."""
+class Dtls(RTCDtlsTransport):
+    """Runs the handshake and exports the SRTP master keys."""
 
     def __init__(self, channel: Channel, certificate: RTCCertificate) -> None:
         super().__init__(channel, [certificate])  # type: ignore[arg-type]  # a Channel has all that is used of an RTCIceTransport
@@ -129,6 +131,14 @@ class DtlsServer(RTCDtlsTransport):
         self._role = "server"
         by_name = {profile.openssl_profile: profile for profile in SRTP_PROFILES}
         self._srtp_profiles = [by_name[profile.value] for profile in Profile if profile.value in by_name]
+
+    def be_client(self) -> None:
+        """Send the ClientHello. To be called before `handshake`."""
+        self._role = "client"
+
+    @property
+    def is_client(self) -> bool:
+        return self._role == "client"
 
     def _setup_srtp(self) -> None:
         name = self._ssl.get_selected_srtp_profile() if self._ssl else b""
@@ -139,7 +149,7 @@ class DtlsServer(RTCDtlsTransport):
         material = self._ssl.export_keying_material(
             b"EXTRACTOR-dtls_srtp", 2 * (profile.key_bytes + profile.salt_bytes)
         )
-        self.keys = keys_from_exporter(profile, material, is_server=True)
+        self.keys = keys_from_exporter(profile, material, is_server=not self.is_client)
 
     async def handshake(self, fingerprints: list[tuple[str, str]]) -> MasterKeys | None:
         """The keys, or None: refused, wrong certificate, or not done within HANDSHAKE_S.

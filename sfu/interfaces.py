@@ -97,6 +97,15 @@ class SubscribedTrack(msgspec.Struct, frozen=True):
     kind: TrackKind
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """What a client that offers to receive may see and hear; of what there is, the newest first."""
+
+    participant_id: str = ""
+    """Empty: of everybody in the room."""
+    kinds: tuple[TrackKind, ...] = tuple(TrackKind)
+    """Most wanted first."""
+
+
 class PacketTap(Protocol):
     """Receives every packet of one encoding once, repaired ones late and out of order."""
 

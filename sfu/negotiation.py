@@ -59,6 +59,17 @@ def check_transport(description: Description) -> Section:
     return section
 
 
+def check_offer(description: Description) -> Section:
+    """As check_transport; the offer must say which DTLS roles it leaves us, and have one transport for all."""
+    section = check_transport(description)
+    together = {s.mid for s in description.sections if not s.rejected}
+    if len(together) > 1 and not together <= description.bundled:
+        raise NegotiationError("bundle_required", "all sections must be in one BUNDLE group")
+    if section.setup not in ("actpass", "active", "passive"):
+        raise NegotiationError("bad_sdp", "the offer says no DTLS role (setup:actpass)")
+    return section
+
+
 def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
     """The codec to answer a section with; None: nothing that we take (the section is rejected)."""
     if section.kind == "audio":
@@ -73,31 +84,61 @@ def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
             default=None,
         )
         if codec is not None and _oddity(codec) < 9:
-            rtx = next(
-                (
-                    c.payload_type
-                    for c in section.codecs.values()
-                    if c.name == "rtx" and c.parameter("apt") == str(codec.payload_type)
-                ),
-                0,
-            )
             named = {MID, RID} <= section.extensions.keys()
-            return Chosen(codec, rtx, tuple(section.rids) if named else ())
+            return Chosen(codec, _rtx_of(section, codec), tuple(section.rids) if named else ())
     return None
+
+
+def accept(section: Section, published: Codec) -> Chosen | None:
+    """Under which payload types of its own a viewer's section takes a track; None: it does not.
+
+    `published`: the track's codec, canonical.
+    """
+    takers = (codec for codec in section.codecs.values() if takes(codec, published))
+    codec = min(takers, key=_oddity, default=None)
+    return None if codec is None else Chosen(codec, _rtx_of(section, codec))
+
+
+def takes(offered: Codec, published: Codec) -> bool:
+    """Whether a viewer that offers this codec is sent a track in that one."""
+    same = (offered.name, offered.clock_rate_hz) == (published.name, published.clock_rate_hz)
+    return same and _oddity(offered) < 9
+
+
+def _rtx_of(section: Section, codec: Codec) -> int:
+    """Payload type of the retransmissions of a codec; 0: none is offered."""
+    number = str(codec.payload_type)
+    found = (c.payload_type for c in section.codecs.values() if c.name == "rtx" and c.parameter("apt") == number)
+    return next(found, 0)
 
 
 def _oddity(codec: Codec) -> int:
     """0 for the variant that every browser decodes, more for others, 9 for what we do not forward."""
     if codec.name == "h264":
-        if codec.parameter("packetization-mode") != "1":
-            return 9
-        profile = codec.parameter("profile-level-id").lower()[:4]
-        return _H264_PROFILES.index(profile) if profile in _H264_PROFILES else 9
+        profile = _h264_profile(codec)
+        return _H264_PROFILES.index(profile) if profile and codec.parameter("packetization-mode") == "1" else 9
     if codec.name == "vp9":
         return 0 if codec.parameter("profile-id") in ("", "0") else 9
     if codec.name == "av1":
         return 0 if codec.parameter("profile") in ("", "0") else 9
     return 0
+
+
+def _h264_profile(codec: Codec) -> str:
+    """The one of _H264_PROFILES that `profile-level-id` means (RFC 6184 table 5): encoders write the same profile with
+    various flags. Empty: none of them."""
+    named = codec.parameter("profile-level-id") or "42000a"  # what no name means (RFC 6184 8.1)
+    try:
+        profile, flags = int(named[:2], 16), int(named[2:4], 16)
+    except ValueError:
+        return ""
+    if profile == 0x42:
+        return "42e0" if flags & 0x40 else "4200"
+    if profile == 0x4D:
+        return "42e0" if flags & 0x80 else "4d00"
+    if profile == 0x64:
+        return "640c" if flags & 0x0C == 0x0C else "6400"
+    return ""
 
 
 def canonical(codec: Codec) -> Codec:
@@ -107,8 +148,9 @@ def canonical(codec: Codec) -> Codec:
     """
     fmtp = codec.fmtp
     if codec.name == "h264":
-        profile = codec.parameter("profile-level-id").lower()[:4]
-        fmtp = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}1f"
+        # The profile that every browser offers, whatever it is: they decode more than they offer. Chromium names the
+        # high profiles by 4:4:4 alone, and would refuse a camera in plain high.
+        fmtp = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_H264_PROFILES[0]}1f"
     elif codec.name == "vp9":
         fmtp = "profile-id=0"
     elif codec.name == "av1":

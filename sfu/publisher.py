@@ -6,11 +6,30 @@ from sfu.descriptions import Local, write_answer
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound, Source
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.negotiation import Chosen, canonical, check_transport, choose
+from sfu.negotiation import Chosen, canonical, check_offer, choose
 from sfu.sdp import Description, parse
 from sfu.settings import MediaSettings
 from sfu.track import Track
 from sfu.transport import Transport
+
+
+def requests_of(sdp: str, video_codecs: Sequence[str]) -> list[TrackRequest]:
+    """What an offer publishes that comes without requests (WHIP): its first section of sound is a microphone, its first
+    with pictures a camera, further ones nothing. Raises NegotiationError for what `Publisher.offer` would refuse."""
+    description = parse(sdp)
+    check_offer(description)
+    requests: list[TrackRequest] = []
+    for kind in (TrackKind.MICROPHONE, TrackKind.CAMERA):
+        sending = (s for s in description.sections if not s.rejected and s.direction in ("sendrecv", "sendonly"))
+        section = next((section for section in sending if section.kind == kind.media), None)
+        if section is None:
+            continue
+        if choose(section, video_codecs) is None:
+            raise NegotiationError("no_common_codec", f"no {kind.media} codec of the offer is taken here")
+        requests.append(TrackRequest(section.mid, kind))
+    if not requests:
+        raise NegotiationError("bad_tracks", "the offer sends neither sound nor pictures")
+    return requests
 
 
 class Publisher:
@@ -48,9 +67,7 @@ class Publisher:
         """Answer an offer: (answer, new tracks, ended tracks). Raises NegotiationError, and then nothing changed."""
         description = parse(sdp)
         wanted = self._wanted(description, requests)
-        transport_section = check_transport(description)
-        if transport_section.setup not in ("actpass", "active"):
-            raise NegotiationError("bad_sdp", "the offer must let us be the DTLS server (setup:actpass)")
+        transport_section = check_offer(description)
         ended: list[Track] = []
         remote_ice = (transport_section.ice_ufrag, transport_section.ice_pwd)
         if self.transport is not None:
@@ -68,6 +85,8 @@ class Publisher:
         if self.transport is None:
             self.transport = self._new_transport(Inbound(self._touched, self._heard, self._limits))
             self.transport.fingerprints = transport_section.fingerprints
+            if transport_section.setup == "passive":
+                self.transport.be_dtls_client()
         self.transport.remote_ice = remote_ice
         chosen: dict[str, Chosen] = {}
         for section in description.sections:
@@ -90,7 +109,14 @@ class Publisher:
             self.tracks[section.mid] = track
             new.append(track)
         self._version += 1
-        answer = write_answer(description, chosen, self._local(self.transport), self._version, self._max_video_bps)
+        answer = write_answer(
+            description,
+            chosen,
+            self._local(self.transport),
+            self.transport.setup,
+            self._version,
+            self._max_video_bps,
+        )
         return answer, new, ended
 
     def _wanted(self, description: Description, requests: Sequence[TrackRequest]) -> dict[str, TrackKind]:

@@ -13,14 +13,25 @@ import structlog
 from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
-from sfu.interfaces import Limit, PeerObserver, RecordingSink, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import (
+    Limit,
+    PeerObserver,
+    RecordingSink,
+    TrackInfo,
+    TrackKind,
+    TrackRequest,
+    TransportName,
+    Watch,
+)
 from sfu.limit_watch import LimitWatch
-from sfu.publisher import Publisher
+from sfu.publisher import Publisher, requests_of
 from sfu.settings import MediaSettings
 from sfu.sound import RoomSound
 from sfu.subscriber import Subscriber
 from sfu.track import Track
 from sfu.transport import Transport
+from sfu.viewer import Viewer
+from sfu.viewing import read_offer
 
 log = structlog.get_logger()
 
@@ -54,12 +65,11 @@ class Peer:
             touched,
             room._heard,
         )
+        self._new_subscribe = lambda inbound: new_transport(inbound, self._subscribe_state)
+        self._local = local
+        self._max_subscriptions = settings.limits.subscriptions
         self.subscriber = Subscriber(
-            lambda inbound: new_transport(inbound, self._subscribe_state),
-            local,
-            observer.subscribe_offer,
-            settings.limits.subscriptions,
-            observer.delivery,
+            self._new_subscribe, local, observer.subscribe_offer, self._max_subscriptions, observer.delivery
         )
         self._limits = LimitWatch()
 
@@ -82,6 +92,22 @@ class Peer:
             self._room._ended(self, track)
         for track in new:
             self._room._published(self, track)
+        return answer
+
+    def watch(self, sdp: str, watch: Watch) -> str:
+        """The answer to the offer of a client that receives what the server chooses (WHEP), instead of subscriptions
+        that the server offers. Raises NegotiationError, and then nothing changed."""
+        viewer = Viewer(
+            self._new_subscribe,
+            self._local,
+            self._max_subscriptions,
+            self.observer.delivery,
+            watch,
+            lambda: self._room.tracks_for(self),
+        )
+        answer = viewer.take_offer(sdp)
+        self.subscriber.close()
+        self.subscriber = viewer
         return answer
 
     def start_subscriptions(self) -> None:
@@ -167,6 +193,8 @@ class Room:
         self._touched = touched
         self.events = events
         self._sink: RecordingSink | None = None
+        self._tracks: dict[str, Track] = {}
+        """All tracks of the room by id, in the order in which they were published."""
         self.sound = RoomSound(settings.loudest)
 
     @property
@@ -204,6 +232,18 @@ class Room:
 
     def tracks(self) -> list[TrackInfo]:
         return [info for peer in self.peers.values() for info in peer.tracks]
+
+    def tracks_for(self, viewer: Peer) -> list[Track]:
+        """What others publish, in the order in which it was published."""
+        return [track for track in self._tracks.values() if track.participant_id != viewer.participant_id]
+
+    def requests_of(self, sdp: str) -> list[TrackRequest]:
+        """What an offer without requests publishes (sfu.publisher). Raises NegotiationError."""
+        return requests_of(sdp, self._settings.video_codecs)
+
+    def check_watch(self, sdp: str, watch: Watch) -> None:
+        """Raises NegotiationError if the offer to watch of somebody who publishes nothing cannot be answered now."""
+        read_offer(sdp, self._tracks.values(), watch)
 
     def start_recording(self, sink: RecordingSink) -> None:
         """From now on every encoding, present and future, is offered to `sink`."""
@@ -262,12 +302,14 @@ class Room:
     # --- told by peers
 
     def _published(self, peer: Peer, track: Track) -> None:
+        self._tracks[track.track_id] = track
         for other in self.peers.values():
             if other is not peer:
                 other.subscriber.add(track)
         peer.observer.track_published(track.info)
 
     def _ended(self, peer: Peer, track: Track) -> None:
+        self._tracks.pop(track.track_id, None)
         track.end_taps(monotonic())
         for other in self.peers.values():
             other.subscriber.remove(track)

@@ -74,6 +74,8 @@ class Section(msgspec.Struct):
 
 class Description(msgspec.Struct):
     sections: list[Section]
+    bundled: frozenset[str] = frozenset()
+    """Mids of the first group of sections that share one transport (RFC 9143)."""
 
 
 def _bad(detail: str) -> NegotiationError:
@@ -106,7 +108,8 @@ def parse(text: str) -> Description:
     mids = [section.mid for section in sections]
     if len(set(mids)) != len(mids):
         raise _bad("two media sections have the same mid")
-    return Description(sections)
+    groups = (line.split(" ")[1:] for line in blocks[0] if line.startswith("a=group:BUNDLE "))
+    return Description(sections, frozenset(next(groups, [])))
 
 
 def _section(block: list[str], session: list[str]) -> Section:

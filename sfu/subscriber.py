@@ -179,7 +179,7 @@ class Subscriber:
                 and slot.track is offered.get(slot.mid)
             )
             if not slot.accepted:
-                _stop(slot)
+                stop(slot)
             elif answered is not None and slot.subscription is not None:
                 self._estimate(slot.subscription, feedback_of(answered, slot.codec.payload_type))
         self.run()
@@ -191,7 +191,7 @@ class Subscriber:
         if self.transport is None or self.transport.state != "connected":
             if self.transport is not None and self.transport.state in ("failed", "closed"):
                 for slot in self._slots:
-                    _stop(slot)
+                    stop(slot)
             return
         for slot in self._slots:
             if slot.accepted and slot.subscription is not None and slot.track is not None:
@@ -224,7 +224,7 @@ class Subscriber:
             outbound.estimator = BandwidthEstimator(monotonic())
 
     def _release(self, slot: Slot) -> None:
-        _stop(slot)
+        stop(slot)
         if slot.subscription is not None and self.transport is not None:
             self.transport.outbound.remove(slot.subscription)
         slot.track = slot.subscription = None
@@ -246,36 +246,37 @@ class Subscriber:
         sections: list[Outgoing] = []
         tracks: list[SubscribedTrack] = []
         for slot in self._slots:
-            track = slot.track
-            if track is not None and slot.subscription is None:
-                slot.subscription = Subscription(
-                    track.track_id,
-                    self.transport,
-                    slot.codec.payload_type,
-                    slot.rtx_payload_type,
-                    slot.codec.clock_rate_hz,
-                )
-                self.transport.outbound.add(slot.subscription)
-            subscription = slot.subscription
-            sections.append(
-                Outgoing(
-                    slot.mid,
-                    slot.kind,
-                    slot.codec,
-                    slot.rtx_payload_type,
-                    subscription.ssrc if subscription else 0,
-                    subscription.rtx_ssrc if subscription else 0,
-                    track.participant_id if track else "",
-                    track.track_id if track else "",
-                )
-            )
-            if track is not None:
+            sections.append(self._outgoing(slot, self.transport))
+            if (track := slot.track) is not None:
                 tracks.append(SubscribedTrack(slot.mid, track.track_id, track.participant_id, track.kind))
         self._outstanding = (self._version, [(slot.mid, slot.track) for slot in self._slots])
         self._send_offer(self._version, write_offer(sections, self._local(self.transport), self._version), tracks)
 
+    def _outgoing(self, slot: Slot, transport: Transport) -> Outgoing:
+        """The section of a slot, which gets a subscription with its first track."""
+        track = slot.track
+        if track is not None and slot.subscription is None:
+            slot.subscription = Subscription(
+                track.track_id,
+                transport,
+                slot.codec.payload_type,
+                slot.rtx_payload_type,
+                slot.codec.clock_rate_hz,
+            )
+            transport.outbound.add(slot.subscription)
+        return Outgoing(
+            slot.mid,
+            slot.kind,
+            slot.codec,
+            slot.rtx_payload_type,
+            slot.subscription.ssrc if slot.subscription else 0,
+            slot.subscription.rtx_ssrc if slot.subscription else 0,
+            track.participant_id if track else "",
+            track.track_id if track else "",
+        )
 
-def _stop(slot: Slot) -> None:
+
+def stop(slot: Slot) -> None:
     """Send no more; the subscription keeps its numbers and can be started again."""
     if slot.subscription is not None and slot.track is not None:
         slot.track.unsubscribe(slot.subscription)

@@ -17,7 +17,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from sfu import rtcp
 from sfu.congestion.feedback import TransportFeedback
 from sfu.congestion.probing import ProbeCluster
-from sfu.dtls import Channel, DtlsServer
+from sfu.dtls import Channel, Dtls
 from sfu.ice import Address, IceLite
 from sfu.inbound import Inbound
 from sfu.local_socket import LocalSocket
@@ -74,7 +74,7 @@ class Transport:
         self._socket: LocalSocket | None = None
         self._seen_on: set[LocalSocket] = set()
         self._channel = Channel(self._send_handshake)
-        self._dtls = DtlsServer(self._channel, certificate)
+        self._dtls = Dtls(self._channel, certificate)
         self._dtls.add_listener("statechange", self._dtls_changed)
         self._task: asyncio.Task[None] | None = None
         self._send_keys: SendKeys | None = None
@@ -139,6 +139,15 @@ class Transport:
         for ufrag in answered - self._registered:
             self._network.register(ufrag, self)
         self._registered = answered
+
+    @property
+    def setup(self) -> str:
+        """Our side of `a=setup` in an answer (RFC 8842 5.2)."""
+        return "active" if self._dtls.is_client else "passive"
+
+    def be_dtls_client(self) -> None:
+        """The peer waits for our ClientHello. To be called before its first check can come."""
+        self._dtls.be_client()
 
     def check(self, socket: LocalSocket, data: bytes, address: Address, now: float) -> bool:
         before = self.ice.selected

@@ -12,6 +12,7 @@ from sfu.interfaces import (
     TrackKind,
     TrackRequest,
     TransportName,
+    Watch,
 )
 from sfu.room import Room
 from tests.support import sdp
@@ -99,6 +100,14 @@ class SfuClient:
         self.peer.subscribe_answer(offer_id, sdp.answer(self.subscribing.credentials, offered))
         await self.subscribing.connect(offered)
         await self.until(lambda: (TransportName.SUBSCRIBE, "connected") in self.states)
+
+    async def watch(self, *lines: sdp.Outgoing, watch: Watch | None = None) -> sdp.Description:
+        """Offer to receive what these m-lines say (their SSRCs do not count); the server's answer."""
+        offer = sdp.offer(self.subscribing.credentials, lines).replace("a=sendonly", "a=recvonly")
+        answer = sdp.Description.parse(self.peer.watch(offer, watch or Watch()))
+        await self.subscribing.connect(answer)
+        await self.until(lambda: (TransportName.SUBSCRIBE, "connected") in self.states)
+        return answer
 
     async def close(self) -> None:
         await self.publishing.close()

@@ -13,6 +13,7 @@ from sfu.ice import Address
 from sfu.inbound import DEFAULT_LIMITS, Inbound, Source
 from sfu.interfaces import StreamInfo
 from sfu.negotiation import AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE, Chosen
+from sfu.outbound import Outbound
 from sfu.rtp import LayoutCache
 from sfu.sdp import Codec, Section
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
@@ -238,6 +239,27 @@ class Viewer:
         """(SSRC, packet index) of each encryption, from the nonces (RFC 7714 8.1)."""
         plain = [int.from_bytes(nonce, "big") ^ self.keys.salt for nonce in self.nonces]
         return [(value >> 48, value & (1 << 48) - 1) for value in plain]
+
+
+class SubscribeTransport(Viewer):
+    """What a Subscriber and its subscriptions need of a Transport."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbound = Outbound()
+        self.fingerprints: list[tuple[str, str]] = []
+        self.state = "new"
+        self.setup = "passive"
+        self.restarts = 0
+
+    def restart_ice(self) -> None:
+        self.restarts += 1
+
+    def be_dtls_client(self) -> None:
+        self.setup = "active"
+
+    def close(self) -> None:
+        self.state = "closed"
 
 
 def opened(datagram: bytes, keys: srtp.Direction, nonce: bytes) -> Sent:

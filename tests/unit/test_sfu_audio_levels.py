@@ -155,7 +155,7 @@ def test_the_uri_is_that_of_the_rfc() -> None:
 def test_a_browser_is_answered_that_levels_of_sound_are_taken_under_its_own_id(name: str) -> None:
     offer = parse((VECTORS / f"{name}.sdp").read_bytes().decode())
     chosen = {s.mid: pick for s in offer.sections if (pick := choose(s, ["VP8"])) is not None}
-    answer = parse(write_answer(offer, chosen, Local("u" * 8, "p" * 24, "AB", []), 1, 1_000_000))
+    answer = parse(write_answer(offer, chosen, Local("u" * 8, "p" * 24, "AB", []), "passive", 1, 1_000_000))
     for offered, answered in zip(offer.sections, answer.sections, strict=True):
         if offered.kind == "audio":
             assert answered.extensions[AUDIO_LEVEL] == offered.extensions[AUDIO_LEVEL] > 0

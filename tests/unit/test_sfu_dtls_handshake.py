@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 import sfu.dtls
-from sfu.dtls import APPLICATION_DATA, MAX_QUEUED, Channel, DtlsServer, SharedCertificate, records
+from sfu.dtls import APPLICATION_DATA, MAX_QUEUED, Channel, Dtls, SharedCertificate, records
 from sfu.srtp import MasterKeys, Profile, keys_from_exporter
 
 CERTIFICATES = [RTCCertificate.generateCertificate() for _ in range(3)]
@@ -61,7 +61,7 @@ class Client(RTCDtlsTransport):
             profile = Profile(name)
             size = 2 * (profile.key_bytes + profile.salt_bytes)
             material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", size)
-            self.keys = keys_from_exporter(profile, material, is_server=False)
+            self.keys = keys_from_exporter(profile, material, is_server=self._role == "server")
 
 
 def record(kind: int, content: bytes) -> bytes:
@@ -79,7 +79,7 @@ class Ends:
         self.client = Client(profiles)
         self.channel = Channel(self._to_client)
         self.certificate = certificate
-        self.server = DtlsServer(self.channel, certificate)
+        self.server = Dtls(self.channel, certificate)
         self.client.deliver = self.channel.feed
 
     def _to_client(self, datagram: bytes) -> bool:
@@ -117,6 +117,23 @@ async def test_both_ends_have_the_same_keys_crosswise(ends: Ends) -> None:
     assert keys.profile is Profile.AEAD_AES_128_GCM, "our first preference"
     assert (keys.send, keys.receive) == (ends.client.keys.receive, ends.client.keys.send)
     assert len(keys.send) == keys.profile.key_bytes + keys.profile.salt_bytes
+    await ends.close()
+
+
+async def test_a_peer_that_only_waits_is_called(ends: Ends) -> None:
+    ends.client._role = "server"
+    ends.server.be_client()
+    keys = await ends.handshake()
+    assert keys is not None
+    assert ends.client.keys is not None
+    assert (keys.send, keys.receive) == (ends.client.keys.receive, ends.client.keys.send)
+    await ends.close()
+
+
+async def test_a_called_peer_with_another_certificate_gets_no_keys(ends: Ends) -> None:
+    ends.client._role = "server"
+    ends.server.be_client()
+    assert await ends.handshake(fingerprints(FOREIGN)) is None
     await ends.close()
 
 
@@ -249,7 +266,7 @@ def test_no_session_is_resumed_with_the_certificate_of_somebody_else() -> None:
 
 async def test_a_handshake_that_is_never_begun_fails_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sfu.dtls, "HANDSHAKE_S", 0.02)
-    server = DtlsServer(Channel(lambda _datagram: True), OURS)
+    server = Dtls(Channel(lambda _datagram: True), OURS)
     assert await server.handshake(fingerprints(THEIRS)) is None
     assert server.state == "failed"
     await server.stop()

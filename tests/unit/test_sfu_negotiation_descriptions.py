@@ -85,8 +85,38 @@ def test_h264_profiles_stand_in_an_order(profiles: list[str], expected: int) -> 
     assert chosen(section, "H264")[1] == expected
 
 
-def test_h264_of_an_unknown_profile_is_refused() -> None:
-    assert choose(video(("H264", "packetization-mode=1;profile-level-id=7a001f")), ["H264"]) is None
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "42c015",  # GStreamer
+        "42000d",  # FFmpeg
+        "422001f",  # FFmpeg 8.0, a digit too many
+        "4d401f",
+        "640028",
+        "64080a",
+        "",
+    ],
+)
+def test_h264_profiles_as_encoders_write_them_are_offered_to_viewers_as_the_one_all_know(
+    profile: str,
+) -> None:
+    named = f";profile-level-id={profile}" if profile else ""
+    pick = choose(video(("H264", f"packetization-mode=1{named}")), ["H264"])
+    assert pick is not None
+    assert canonical(pick.codec).parameter("profile-level-id") == "42e01f"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"), [("42c015", "42000d"), ("4d801f", "42001f"), ("42000d", "4d401f"), ("640c1f", "640028")]
+)
+def test_h264_profiles_are_known_by_their_flags(better: str, worse: str) -> None:
+    section = video(*(("H264", f"packetization-mode=1;profile-level-id={profile}") for profile in (worse, better)))
+    assert chosen(section, "H264")[1] == 97
+
+
+@pytest.mark.parametrize("profile", ["7a001f", "58a01f", "xyz", "4", "42", "f4001f"])
+def test_h264_of_an_unknown_profile_is_refused(profile: str) -> None:
+    assert choose(video(("H264", f"packetization-mode=1;profile-level-id={profile}")), ["H264"]) is None
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
@@ -168,7 +198,7 @@ def test_without_credentials_or_sections_there_is_no_transport() -> None:
 def answered(offer: str, *codecs: str) -> tuple[Description, str]:
     description = parse(offer)
     picks = {s.mid: pick for s in description.sections if (pick := choose(s, codecs or VIDEO_CODECS)) is not None}
-    return description, write_answer(description, picks, LOCAL, 7, 2_500_000)
+    return description, write_answer(description, picks, LOCAL, "passive", 7, 2_500_000)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +261,7 @@ def test_a_section_without_a_common_codec_is_rejected_outside_the_bundle() -> No
 
 def test_an_answer_that_takes_nothing_is_still_a_description() -> None:
     description = parse(OFFERS["chromium_publish"])
-    text = write_answer(description, {}, LOCAL, 1, 1_000_000)
+    text = write_answer(description, {}, LOCAL, "passive", 1, 1_000_000)
     assert all(s.rejected for s in parse(text).sections)
     assert "BUNDLE" not in text
 

@@ -34,7 +34,7 @@ def section(*lines: str) -> Section:
 def answered(description: Description) -> list[str]:
     pick = choose(description.sections[0], ["VP8", "VP9"])
     assert pick is not None
-    return write_answer(description, {"0": pick}, LOCAL, 1, 2_000_000).split("\r\n")
+    return write_answer(description, {"0": pick}, LOCAL, "passive", 1, 2_000_000).split("\r\n")
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9"])

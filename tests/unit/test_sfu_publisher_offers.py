@@ -9,7 +9,7 @@ from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
 from sfu.interfaces import NegotiationError, TrackKind, TrackRequest
-from sfu.publisher import Publisher
+from sfu.publisher import Publisher, requests_of
 from sfu.sdp import parse
 from sfu.settings import MediaSettings
 from sfu.srtp import Profile
@@ -18,7 +18,10 @@ from tests.support import sdp
 from tests.support.sfu_media import MID_ID, deliver, one_byte_extensions
 from tests.support.sfu_media import Publisher as Sender
 
-CHROMIUM = (Path(__file__).parents[1] / "vectors" / "chromium_publish.sdp").read_bytes().decode()
+VECTORS = Path(__file__).parents[1] / "vectors"
+CHROMIUM = (VECTORS / "chromium_publish.sdp").read_bytes().decode()
+WHIP = {path.stem: path.read_bytes().decode() for path in (VECTORS / "whip").glob("*_publish.sdp")}
+CODECS = MediaSettings().video_codecs
 MICROPHONE, CAMERA = TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA)
 BOTH = [MICROPHONE, CAMERA]
 
@@ -30,12 +33,16 @@ class FakeTransport:
         self.inbound = inbound
         self.fingerprints: list[tuple[str, str]] = []
         self.state = "new"
+        self.setup = "passive"
         self.profile: Profile | None = None
         self.remote_ice = ("", "")
         self.restarts = 0
 
     def restart_ice(self) -> None:
         self.restarts += 1
+
+    def be_dtls_client(self) -> None:
+        self.setup = "active"
 
     def close(self) -> None:
         self.state = "closed"
@@ -177,6 +184,16 @@ def test_tracks_may_change_in_the_offer_that_restarts_ice() -> None:
     assert (new, ended, published.transports[0].restarts) == ([], ["t_0"], 1)
 
 
+def test_a_publisher_that_waits_to_be_called_is_called_and_stays_so() -> None:
+    published = Published()
+    waiting = CHROMIUM.replace("a=setup:actpass", "a=setup:passive")
+    answer, _, _ = published.offer(waiting, BOTH)
+    assert {section.setup for section in parse(answer).sections} == {"active"}
+    answer, _, _ = published.offer(CHROMIUM, BOTH)
+    assert {section.setup for section in parse(answer).sections} == {"active"}
+    assert len(published.transports) == 1
+
+
 @pytest.mark.parametrize("state", ["failed", "closed"])
 def test_a_peer_connection_that_was_connected_and_given_up_is_told_so(state: str) -> None:
     """Its DTLS would not begin anew, and the keys are forgotten."""
@@ -230,7 +247,7 @@ def test_closing_ends_everything() -> None:
         (CHROMIUM.replace("a=sendonly", "a=recvonly"), [MICROPHONE], "bad_tracks"),
         (CHROMIUM.replace("opus", "speex"), [MICROPHONE], "no_common_codec"),
         (CHROMIUM.replace("m=audio 9", "m=audio 0"), [MICROPHONE], "bad_tracks"),
-        (CHROMIUM.replace("a=setup:actpass", "a=setup:passive"), BOTH, "bad_sdp"),
+        (CHROMIUM.replace("a=setup:actpass", "a=setup:holdconn"), BOTH, "bad_sdp"),
         (CHROMIUM.replace("a=setup:actpass\r\n", ""), BOTH, "bad_sdp"),
         (CHROMIUM.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVPF"), BOTH, "dtls_required"),
         (CHROMIUM.replace("sha-256", "sha-1"), BOTH, "bad_fingerprint"),
@@ -249,3 +266,63 @@ def test_more_tracks_than_the_limit_are_refused() -> None:
     requests = [TrackRequest(line.mid, TrackKind.MICROPHONE) for line in lines]
     assert published.refused(offer(*lines), requests) == "too_many_tracks"
     assert len(published.offer(offer(*lines), requests[:-1])[1]) == MediaSettings().limits.tracks
+
+
+# --- offers that come without a word about their tracks (WHIP)
+
+
+@pytest.mark.parametrize(
+    ("name", "mids", "numbers", "setup"),
+    [
+        ("obs_publish", ["0", "1"], [96], "passive"),
+        ("ffmpeg_publish", ["0", "1"], [106, 105], "active"),
+        ("gstreamer_publish", ["audio1", "video0"], [96], "passive"),
+    ],
+)
+def test_an_encoders_offer_is_a_microphone_and_a_camera(
+    name: str, mids: list[str], numbers: list[int], setup: str
+) -> None:
+    requests = requests_of(WHIP[name], CODECS)
+    assert requests == [TrackRequest(mids[0], TrackKind.MICROPHONE), TrackRequest(mids[1], TrackKind.CAMERA)]
+    published = Published()
+    answer, new, _ = published.offer(WHIP[name], requests)
+    assert len(new) == 2
+    assert {t.kind.value: t.codec.name for t in published.publisher.tracks.values()} == {
+        "microphone": "opus",
+        "camera": "h264",
+    }
+    sections = {section.kind: section for section in parse(answer).sections}
+    for section in sections.values():
+        assert (section.direction, section.setup, section.extensions) == ("recvonly", setup, {})
+    assert list(sections["video"].codecs) == numbers
+
+
+def test_the_first_section_of_a_medium_counts_and_only_one_that_sends() -> None:
+    second = CHROMIUM[CHROMIUM.index("m=video") :].replace("a=mid:1", "a=mid:2")
+    assert requests_of((CHROMIUM + second).replace("BUNDLE 0 1", "BUNDLE 0 1 2"), CODECS) == BOTH
+    video_only = CHROMIUM.replace("a=sendonly", "a=recvonly", 1)
+    assert requests_of(video_only, CODECS) == [CAMERA]
+
+
+def test_one_section_alone_needs_no_bundle() -> None:
+    audio = CHROMIUM[: CHROMIUM.index("m=video")].replace("a=group:BUNDLE 0 1\r\n", "")
+    assert requests_of(audio, CODECS) == [MICROPHONE]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("nonsense", "bad_sdp"),
+        (CHROMIUM.replace("a=sendonly", "a=recvonly"), "bad_tracks"),
+        (CHROMIUM.replace("a=setup:actpass\r\n", ""), "bad_sdp"),
+        (CHROMIUM.replace("opus/48000/2", "PCMA/8000"), "no_common_codec"),
+        (CHROMIUM.replace("a=group:BUNDLE 0 1\r\n", ""), "bundle_required"),
+        (CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 0"), "bundle_required"),
+        (WHIP["obs_publish"].replace("H264", "H265"), "no_common_codec"),
+        (CHROMIUM.replace("a=fingerprint:sha-256", "a=fingerprint:sha-1"), "bad_fingerprint"),
+    ],
+)
+def test_an_offer_that_publishes_nothing_of_ours_is_refused(text: str, error: str) -> None:
+    with pytest.raises(NegotiationError) as caught:
+        requests_of(text, CODECS)
+    assert caught.value.id == error

@@ -5,39 +5,21 @@ import pytest
 from sfu.descriptions import Local
 from sfu.inbound import Inbound
 from sfu.interfaces import DeliveryState, NegotiationError, SubscribedTrack, TrackKind
-from sfu.outbound import Outbound
 from sfu.sdp import Codec, Description, parse
 from sfu.subscriber import FIRST_PAYLOAD_TYPE, Subscriber
 from sfu.track import Track
 from tests.support import sdp
-from tests.support.sfu_media import H264, OPUS, VP8, Viewer, encoding, vp8
+from tests.support.sfu_media import H264, OPUS, VP8, SubscribeTransport, encoding, vp8
 
 MAX_SUBSCRIPTIONS = 5
 CREDENTIALS = sdp.Credentials("ufrag", "p" * 24, "AA:BB")
-
-
-class FakeTransport(Viewer):
-    """What a Subscriber and its subscriptions need of a Transport."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outbound = Outbound()
-        self.fingerprints: list[tuple[str, str]] = []
-        self.state = "new"
-        self.restarts = 0
-
-    def restart_ice(self) -> None:
-        self.restarts += 1
-
-    def close(self) -> None:
-        self.state = "closed"
 
 
 class Offered:
     def __init__(self, max_subscriptions: int = 64) -> None:
         self.offers: list[tuple[int, str, list[SubscribedTrack]]] = []
         self.deliveries: list[tuple[str, DeliveryState]] = []
-        self.transport = FakeTransport()
+        self.transport = SubscribeTransport()
         self.subscriber = Subscriber(
             self._transport,  # type: ignore[arg-type]
             lambda _transport: Local(f"ufrag{self.transport.restarts}", "p" * 24, "AB", [("192.0.2.1", 8189)]),
@@ -46,7 +28,7 @@ class Offered:
             lambda track_id, state: self.deliveries.append((track_id, state)),
         )
 
-    def _transport(self, _inbound: Inbound) -> FakeTransport:
+    def _transport(self, _inbound: Inbound) -> SubscribeTransport:
         return self.transport
 
     @property
