@@ -2,14 +2,17 @@
 
 from aiohttp import web
 
-from signaling import problems, rest
+from signaling import media_http, problems, rest
 from signaling.capture_api import CapturesApi
 from signaling.objects import ObjectsApi
 from signaling.pages import Pages
+from signaling.programs import ProgramsApi
 from signaling.recording_api import RecordingsApi
 from signaling.sessions import SessionsApi
 from signaling.studio import Studio
 from signaling.websocket import WebSocketApi
+from signaling.whep import WhepEndpoint
+from signaling.whip import WhipEndpoint
 from storage.folder import FolderStore
 
 
@@ -24,6 +27,9 @@ def build(studio: Studio) -> web.Application:
         RecordingsApi(studio).routes(),
         CapturesApi(studio).routes(),
         WebSocketApi(studio).routes(),
+        ProgramsApi(studio).routes(),
+        WhipEndpoint(studio).routes(),
+        WhepEndpoint(studio).routes(),
         pages.routes(),
         [web.get("/healthz", _health)],
     ]
@@ -32,6 +38,7 @@ def build(studio: Studio) -> web.Application:
     for routes in parts:
         application.add_routes(routes)
     application.on_response_prepare.append(pages.protect)
+    application.on_response_prepare.append(media_http.allow_pages)
 
     async def close_rooms(_: web.Application) -> None:
         studio.close_rooms()

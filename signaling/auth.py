@@ -5,6 +5,7 @@ is answered like one that does not exist.
 """
 
 import hmac
+from typing import Literal
 
 from aiohttp import web
 
@@ -14,6 +15,9 @@ from storage.ids import ID_PATTERN, hash_secret
 from storage.models import Participant, Recording, Session
 
 MAX_TOKEN = 128
+
+Access = Literal["page", "publish", "watch"]
+"""As storage.models.Participant has it."""
 
 
 async def session_of(request: web.Request, catalog: Catalog) -> Session:
@@ -38,11 +42,16 @@ def is_host_secret(session: Session, secret: str) -> bool:
     return hmac.compare_digest(hash_secret(secret), session.host_secret_hash)
 
 
-async def require_participant(request: web.Request, catalog: Catalog, session: Session) -> Participant:
-    """The participant whose token is sent; raises Problem `unauthorized`."""
+async def require_participant(
+    request: web.Request, catalog: Catalog, session: Session, access: Access = "page"
+) -> Participant:
+    """The participant whose token is sent; raises Problem `unauthorized`, or `wrong_access` if the token is good for
+    something else."""
     participant = await catalog.participant_by_token(session.id, hash_secret(_bearer(request)))
     if participant is None:
         raise Problem("unauthorized")
+    if participant.access != access:
+        raise Problem("wrong_access")
     return participant
 
 

@@ -6,7 +6,7 @@ All calls are synchronous, on the node's event loop.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName
+from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName, Watch
 
 
 class MediaPeer(Protocol):
@@ -17,6 +17,10 @@ class MediaPeer(Protocol):
 
     @property
     def connection_states(self) -> Mapping[TransportName, str]: ...
+
+    def watch(self, sdp: str, watch: Watch, /) -> str:
+        """Answer the offer of a client that receives what the server chooses, instead of offering it subscriptions;
+        raises NegotiationError."""
 
     def start_subscriptions(self) -> None: ...
 
@@ -39,6 +43,12 @@ class MediaRoom(Protocol):
     def add_peer(self, participant_id: str, observer: PeerObserver, /) -> MediaPeer: ...
 
     def remove_peer(self, participant_id: str, /) -> None: ...
+
+    def requests_of(self, sdp: str, /) -> list[TrackRequest]:
+        """What an offer without requests publishes (WHIP); raises NegotiationError if it cannot be answered."""
+
+    def check_watch(self, sdp: str, watch: Watch, /) -> None:
+        """Raises NegotiationError if a new peer's offer to watch cannot be answered now."""
 
     def start_recording(self, sink: RecordingSink, /) -> None:
         """Opens a tap for every running encoding, and for each later one as it comes."""

@@ -40,6 +40,9 @@ class Audience(Protocol):
 
     def track_ended(self, track: TrackInfo) -> None: ...
 
+    def media_state(self, participant: "LiveParticipant", state: str) -> None:
+        """The peer connection of a program is `connected`, `failed` or `closed`."""
+
 
 class LocalCopy:
     """What is known of a participant's local capture: the page's figures, and the server's own of what is verified."""
@@ -73,12 +76,23 @@ class LiveParticipant:
         self.id = row.id
         self.display_name = row.display_name
         self.role = cast(Role, row.role)
+        self.access = row.access
+        self.resource_id = ""
+        """Of a program: what its WHIP or WHEP session is called."""
+        self.ice_ufrag = ""
+        """Of a program: the user fragment of its offer."""
+        self.media_up = False
+        """Of a program: its peer connection is up."""
         self.connection: Connection | None = None
         self.peer: MediaPeer | None = None
         self.observer: PeerMessages | None = None
         self.tracks: dict[str, TrackInfo] = {}
         self.copy = LocalCopy()
         self._grace: asyncio.TimerHandle | None = None
+
+    @property
+    def present(self) -> bool:
+        return self.connection is not None or self.media_up
 
     def send(self, message: Message) -> None:
         if self.connection is not None:
@@ -89,7 +103,7 @@ class LiveParticipant:
             participant_id=self.id,
             display_name=self.display_name,
             role=self.role,
-            connected=self.connection is not None,
+            connected=self.present,
             tracks=[track_view(track) for track in self.tracks.values()],
             capture=self.copy.view,
         )
@@ -155,6 +169,8 @@ class PeerMessages:
     def connection_state(self, transport: TransportName, state: str) -> None:
         if self._active:
             log.info("transport_state", participant_id=self._participant.id, transport=transport.value, state=state)
+            if self._participant.access != "page":
+                self._audience.media_state(self._participant, state)
 
     def limit_reached(self, limit: Limit) -> None:
         if self._active:

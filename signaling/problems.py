@@ -22,9 +22,13 @@ RETRY_AFTER_S = 2
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "already_recording": (409, "The session is being recorded already"),
+    "bad_fingerprint": (422, "The offer has no usable certificate fingerprint"),
     "bad_request": (400, "The request cannot be understood"),
+    "bad_sdp": (400, "The session description cannot be understood"),
+    "bad_tracks": (422, "The offer has no track to publish"),
     "body_too_large": (413, "The body is too large"),
     "body_too_slow": (408, "The body did not come in time"),
+    "bundle_required": (422, "The sections of the offer must share one transport (BUNDLE)"),
     "capture_closed": (409, "The recording takes no new local copy"),
     "capture_finished": (409, "The local copy is finished"),
     "chunk_mismatch": (422, "The chunk in the store is not the chunk that was announced"),
@@ -32,26 +36,38 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "chunk_refused": (409, "The local copy is finished, and this chunk is not part of it"),
     "chunks_beyond": (409, "Chunks lie beyond what the local copy has or is about to have"),
     "chunks_missing": (409, "Chunks of the local copy are not verified"),
+    "dtls_required": (422, "Only media over DTLS-SRTP is taken"),
     "forbidden": (403, "Only a host may do this"),
     "foreign_origin": (403, "The page comes from another site"),
     "internal": (500, "The server failed"),
     "manifest_not_ready": (404, "The manifest is not written yet"),
     "method_not_allowed": (405, "The method is not allowed here"),
+    "no_common_codec": (422, "No codec of the offer is taken here"),
     "not_found": (404, "There is nothing here"),
     "not_json": (415, "The body must be application/json"),
+    "not_sdp": (415, "The body must be application/sdp"),
+    "not_sdp_fragment": (415, "The body must be application/trickle-ice-sdpfrag"),
+    "nothing_to_watch": (409, "Nothing is published that may be watched"),
+    "other_ice_session": (412, "If-Match names another ICE session"),
     "range_not_satisfiable": (416, "The range lies outside the object"),
+    "restart_unsupported": (422, "ICE is not restarted here: send a new offer"),
     "session_full": (409, "The session is full"),
     "spool_unavailable": (503, "The disk for journals does not answer"),
     "store_unavailable": (503, "The object store does not answer"),
+    "connection_gone": (409, "The peer connection was given up: make a new one"),
     "database_unavailable": (503, "The database does not answer"),
     "too_many_captures": (409, "Too many local copies in this recording"),
     "too_many_rooms": (503, "The node has no place for another room"),
+    "too_many_tracks": (422, "The offer has too many tracks"),
     "unauthorized": (401, "A valid token is needed"),
     "unknown_capture": (404, "There is no such local copy"),
     "unknown_object": (404, "There is no such object"),
+    "unknown_participant": (404, "There is no such participant"),
     "unknown_recording": (404, "There is no such recording"),
+    "unknown_resource": (404, "There is no such WHIP or WHEP session, or it has ended"),
     "unknown_session": (404, "There is no such session"),
     "url_refused": (403, "The signed URL is not valid or has expired"),
+    "wrong_access": (403, "The token is for something else"),
     "wrong_host_secret": (403, "The host secret is wrong"),
     "wrong_size": (422, "The object has another size than was announced"),
 }
@@ -98,7 +114,7 @@ def response(id: str, detail: str = "", **members: Any) -> web.Response:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
+    if status == 503 or id == "nothing_to_watch":
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return web.Response(
         body=msgspec.json.encode(document), status=status, content_type="application/problem+json", headers=headers

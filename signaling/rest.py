@@ -11,9 +11,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from sfu.interfaces import TrackKind
 from signaling import text
 from signaling.capture_progress import MAX_CHUNKS
-from signaling.messages import RecordingView
+from signaling.messages import Id, RecordingView
 from signaling.problems import Problem
 
 MAX_BODY_BYTES = 64 * 1024
@@ -75,6 +76,35 @@ class Joined(Reply):
     role: Literal["host", "guest"]
     display_name: str
     ws_url: str
+
+
+# --- programs
+
+
+class CreateIngest(Request):
+    display_name: Text
+
+
+class IngestCreated(Reply):
+    participant_id: str
+    display_name: str
+    whip_url: str
+    token: str
+
+
+class CreateEgress(Request):
+    display_name: Text
+    participant_id: Id | None = None
+    """Whose tracks; None: everybody's."""
+    kinds: Annotated[list[TrackKind], Meta(min_length=1, max_length=len(TrackKind))] | None = None
+    """Most wanted first; None: all."""
+
+
+class EgressCreated(Reply):
+    participant_id: str
+    display_name: str
+    whep_url: str
+    token: str
 
 
 # --- recordings
@@ -183,13 +213,18 @@ class Empty(Request):
 _Body = TypeVar("_Body", bound=Request)
 
 
-async def decode(request: web.Request, type: type[_Body]) -> _Body:
-    """The body as `type`; raises Problem `not_json` or `bad_request`."""
+async def read(request: web.Request) -> bytes:
+    """The body; raises Problem `body_too_slow`, and is refused beyond MAX_BODY_BYTES."""
     try:
         async with asyncio.timeout(BODY_S):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         raise Problem("body_too_slow") from None
+
+
+async def decode(request: web.Request, type: type[_Body]) -> _Body:
+    """The body as `type`; raises Problem `not_json` or `bad_request`."""
+    body = await read(request)
     if request.content_type != "application/json":
         raise Problem("not_json")
     try:

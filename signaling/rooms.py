@@ -1,7 +1,8 @@
 """Live rooms: who is in them, who may come back, what everybody is told.
 
 Guarantees: a participant is in its room once; the newest connection wins (the older is closed with 4409); one whose
-connection is gone keeps its place and its media for the grace period. Who closes whom: the last participant leaving
+connection is gone keeps its place and its media for the grace period. A program (WHIP, WHEP) has no connection: it is
+here while its media are. Who closes whom: the last participant leaving
 stops the recording and closes the room; a room closes its participants' connections, its recording, then its media.
 """
 
@@ -67,7 +68,7 @@ class LiveRoom:
 
     @property
     def connected(self) -> int:
-        return sum(participant.connection is not None for participant in self.participants.values())
+        return sum(participant.present for participant in self.participants.values())
 
     def keep_place(self, participant_id: str) -> bool:
         """Keep a place for the grace period; False: the room is full."""
@@ -93,16 +94,10 @@ class LiveRoom:
 
         The caller sends `welcome`, then calls `greeted`.
         """
-        participant = self.participants.get(row.id)
-        known = participant is not None
+        known = row.id in self.participants
+        participant = self._admit(row)
         if participant is None:
-            if (timer := self._places.pop(row.id, None)) is not None:
-                timer.cancel()
-            elif self.full:
-                return None
-            participant = self.participants[row.id] = LiveParticipant(row)
-            if self.recording is not None:
-                self.recording.participant_seen(participant.id, participant.display_name, participant.role)
+            return None
         participant.cancel_grace()
         if (older := participant.connection) is not None:
             older.send(ParticipantLeft(participant_id=participant.id, reason="replaced"))
@@ -111,10 +106,53 @@ class LiveRoom:
         resumed = resume and participant.peer is not None and _usable(participant.peer)
         if not resumed:
             self._end_peer(participant)
+        self._tell_of(participant, known=known)
+        return participant, resumed
+
+    def attend(self, row: Participant) -> LiveParticipant | None:
+        """Let in a program that has no connection, with a new peer in place of the one it may have. None: the room is
+        full. Its presence is its media: until they come it has the grace period (`media_state`)."""
+        known = row.id in self.participants
+        participant = self._admit(row)
+        if participant is None:
+            return None
+        self._end_peer(participant)
+        participant.media_up = False
+        participant.await_return(self._later(lambda: self.leave(participant, "lost")))
+        self._tell_of(participant, known=known)
+        participant.observer = PeerMessages(participant, self)
+        participant.peer = self.media.add_peer(participant.id, participant.observer)
+        return participant
+
+    def media_state(self, participant: LiveParticipant, state: str) -> None:
+        """The one peer connection of a program changed: up, it is here; closed, it left; lost, it may come back."""
+        if state == "closed":
+            self.leave(participant, "left")
+        elif state in ("connected", "failed"):
+            participant.media_up = state == "connected"
+            if participant.media_up:
+                participant.cancel_grace()
+            else:
+                participant.await_return(self._later(lambda: self.leave(participant, "lost")))
+            self._tell_of(participant, known=True)
+
+    def _admit(self, row: Participant) -> LiveParticipant | None:
+        """The participant of a row, new or known; None: the room is full."""
+        if (known := self.participants.get(row.id)) is not None:
+            return known
+        if (timer := self._places.pop(row.id, None)) is not None:
+            timer.cancel()
+        elif self.full:
+            return None
+        participant = self.participants[row.id] = LiveParticipant(row)
+        if self.recording is not None:
+            self._note_in(self.recording, participant)
+        return participant
+
+    def _tell_of(self, participant: LiveParticipant, *, known: bool) -> None:
         view = participant.view()
         news: Message = ParticipantUpdated(participant=view) if known else ParticipantJoined(participant=view)
         self.broadcast(news, but=participant.id)
-        return participant, resumed
 
     def greeted(self, participant: LiveParticipant, resumed: bool) -> None:
         """`welcome` is queued: begin, or go on, with the peer connections."""
@@ -175,7 +213,7 @@ class LiveRoom:
     def begin_recording(self, recording: LiveRecording) -> None:
         self.recording = recording
         for participant in self.participants.values():
-            recording.participant_seen(participant.id, participant.display_name, participant.role)
+            self._note_in(recording, participant)
         self.media.start_recording(recording)
         self.broadcast(RecordingStatus(recording=recording.view()))
 
@@ -185,6 +223,10 @@ class LiveRoom:
         if recording is not None:
             self.media.stop_recording()
             self.broadcast(self._owner.recording_stopped(recording))
+
+    def _note_in(self, recording: LiveRecording, participant: LiveParticipant) -> None:
+        if participant.access != "watch":  # who only watches has no take
+            recording.participant_seen(participant.id, participant.display_name, participant.role)
 
     # --- the end
 

@@ -103,7 +103,7 @@ class Visit:
             raise Refused("unknown_session", closing.CLOSE_UNKNOWN_SESSION)
         hello = await self._hello()
         row = await catalog.participant_by_token(session.id, hash_secret(hello.token))
-        if row is None or row.id != self._participant_id:
+        if row is None or row.id != self._participant_id or row.access != "page":
             raise Refused("unauthorized", closing.CLOSE_UNAUTHORIZED)
         try:
             room = self._studio.rooms.open(session)

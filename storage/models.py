@@ -50,7 +50,16 @@ class Participant(Base):
     token_hash: Mapped[str] = mapped_column(String(64))
     joined_at: Mapped[datetime] = mapped_column(UtcDateTime)
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    __table_args__ = (CheckConstraint("role IN ('host','guest')", name="role"),)
+    access: Mapped[str] = mapped_column(String(16), default="page", server_default="page")
+    """What the token is good for: `page` (the WebSocket), `publish` (WHIP) or `watch` (WHEP)."""
+    watch_participant_id: Mapped[str | None] = mapped_column(ForeignKey("participant.id"), default=None)
+    """Whose tracks may be watched; None: everybody's."""
+    watch_kinds: Mapped[str | None] = mapped_column(String(64), default=None)
+    """Kinds of tracks that may be watched, most wanted first, with commas between them; None: all."""
+    __table_args__ = (
+        CheckConstraint("role IN ('host','guest')", name="role"),
+        CheckConstraint("access IN ('page','publish','watch')", name="access"),
+    )
 
 
 class Recording(Base):

@@ -42,6 +42,9 @@ async def test_every_request_of_the_document_is_answered_as_it_says(control: Con
     path, secret = f"/{session['session_id']}", session["host_secret"]
     await call("GET", path, "SessionView", 200)
     joined = await call("POST", path + "/join", "Joined", 201, request("Join") | {"host_secret": secret})
+    await call("POST", path + "/ingests", "IngestCreated", 201, request("CreateIngest"), secret)
+    watched = {"participant_id": joined["participant_id"]}
+    await call("POST", path + "/egresses", "EgressCreated", 201, request("CreateEgress") | watched, secret)
     recording = await call("POST", path + "/recordings", "RecordingView", 201, request("Empty"), secret)
     one = f"{path}/recordings/{recording['recording_id']}"
     token = joined["token"]

@@ -45,6 +45,13 @@ class Api:
         body = {"display_name": display_name} | ({"host_secret": host_secret} if host_secret else {})
         return await self._request("POST", f"/sessions/{session_id}/join", body)
 
+    async def create_ingest(self, session_id: str, display_name: str, secret: str) -> Json:
+        return await self._request("POST", f"/sessions/{session_id}/ingests", {"display_name": display_name}, secret)
+
+    async def create_egress(self, session_id: str, display_name: str, secret: str, **fields: Any) -> Json:
+        body = {"display_name": display_name} | fields
+        return await self._request("POST", f"/sessions/{session_id}/egresses", body, secret)
+
     async def start_recording(self, session_id: str, secret: str) -> Json:
         return await self._request("POST", f"/sessions/{session_id}/recordings", {}, secret)
 

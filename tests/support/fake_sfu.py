@@ -14,8 +14,10 @@ from sfu.interfaces import (
     StreamInfo,
     SubscribedTrack,
     TrackInfo,
+    TrackKind,
     TrackRequest,
     TransportName,
+    Watch,
 )
 from storage.ids import new_id
 
@@ -35,6 +37,8 @@ class FakePeer:
         self.started = False
         self.gone = False
         """Its subscribe connection was given up."""
+
+        self.watches: Watch | None = None
         self.connection_states: dict[TransportName, str] = {}
 
     def publish(self, sdp: str, tracks: Sequence[TrackRequest]) -> str:
@@ -49,6 +53,11 @@ class FakePeer:
                 track = TrackInfo(new_id("t"), self.participant_id, request.kind, codec)
                 self.by_mid[request.mid] = track
                 self.observer.track_published(track)
+        return f"answer to {sdp}"
+
+    def watch(self, sdp: str, watch: Watch) -> str:
+        self.room.check_watch(sdp, watch)
+        self.watches = watch
         return f"answer to {sdp}"
 
     def start_subscriptions(self) -> None:
@@ -112,6 +121,18 @@ class FakeRoom:
         if peer is not None:
             for track in peer.by_mid.values():
                 peer.end(track)
+
+    def requests_of(self, sdp: str) -> list[TrackRequest]:
+        """Of any offer: a microphone and a camera."""
+        if sdp == BAD_SDP:
+            raise NegotiationError("bad_sdp", "no media section")
+        return [TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA)]
+
+    def check_watch(self, sdp: str, watch: Watch) -> None:
+        if sdp == BAD_SDP:
+            raise NegotiationError("bad_sdp", "no media section")
+        if not any(watch.participant_id in ("", track.participant_id) for track in self.tracks()):
+            raise NegotiationError("nothing_to_watch", "nothing is published")
 
     def start_recording(self, sink: RecordingSink) -> None:
         self.sink = sink

@@ -74,6 +74,7 @@ def test_every_error_is_listed_with_its_status_and_meaning() -> None:
     }
     assert negotiation
     assert listed == negotiation | set(WEBSOCKET_ERRORS)
+    assert negotiation <= set(PROBLEMS), "WHIP and WHEP give them over HTTP"
 
 
 def test_the_example_of_a_problem_has_its_shape() -> None:

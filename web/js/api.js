@@ -95,6 +95,16 @@ export const getSession = (sessionId) => request('GET', `/sessions/${part(sessio
 export const join = (sessionId, body) => request('POST', `/sessions/${part(sessionId)}/join`, { body });
 
 /**
+ * A token for a program that publishes by WHIP.
+ * @param {string} sessionId
+ * @param {{display_name: string}} body
+ * @param {string} token host secret or token of a host
+ * @returns {Promise<{participant_id: string, display_name: string, whip_url: string, token: string}>}
+ */
+export const createIngest = (sessionId, body, token) =>
+  request('POST', `/sessions/${part(sessionId)}/ingests`, { token, body });
+
+/**
  * @param {string} sessionId
  * @param {string} token host secret or token of a host
  * @returns {Promise<RecordingView>}

@@ -8,6 +8,7 @@ import { Spool } from '../spool.js';
 import { DevicePicker } from '../ui/devicepicker.js';
 import { copyField } from '../ui/copyfield.js';
 import { byId, h, setText } from '../ui/dom.js';
+import { encoderForm } from '../ui/encoderform.js';
 import { fillIcons } from '../ui/icons.js';
 import { JoinForm } from '../ui/joinform.js';
 import { explain } from '../ui/problems.js';
@@ -124,6 +125,7 @@ function showLinks() {
     fields.push(
       copyField({ id: 'host-link', label: 'Host link', hint: 'Whoever has it can record and download. Keep it to yourself.', value: hostLink(sessionId, secret) }),
       h('p', {}, h('a', { class: 'button', id: 'files-link', href: filesLink(sessionId, secret), target: '_blank' }, 'Open recordings and files')),
+      encoderForm(sessionId, secret),
     );
   }
   byId('links', HTMLElement).replaceChildren(...fields);
