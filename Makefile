@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser bench bench-janus bench-livekit load soak clean
+.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit load soak clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
@@ -58,11 +58,27 @@ browser:
 		chromium </dev/null; } >build/apt.log 2>&1; then \
 		echo 'No chromium: the browser tests are left out (apt-get failed, see build/apt.log).'; fi
 
+# Clients that others wrote, or that stand on what others wrote.
+whip-clients:
+	@mkdir -p build
+	@if ! command -v npm >/dev/null; then \
+		echo 'No npm: the tests with WHIP and WHEP clients in the browser are left out.'; \
+	else $(MAKE) --no-print-directory tests/whip/node_modules/.installed; fi
+	@if ! command -v go >/dev/null; then \
+		echo 'No Go: the tests with WHIP and WHEP clients on pion are left out.'; \
+	elif ! (cd tests/whip/pion && go build -o pion .) >build/go.log 2>&1; then \
+		echo 'No pion: the tests with it are left out (go build failed, see build/go.log).'; fi
+
+tests/whip/node_modules/.installed: tests/whip/package-lock.json
+	cd tests/whip && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 # A failure here fails the run, but the tests run all the same and their summary ends the output.
 test: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(MAKE) --no-print-directory turnserver
 	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory whip-clients
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=1; \
 	[ $$lint = 0 ] || echo '*** lint failed: see above. Now the tests.'; \
 	$(BIN)/python -m pytest $(PYTEST_ARGS) || { \
@@ -112,5 +128,5 @@ soak: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-		web/node_modules tests/.media test-results .coverage
+		web/node_modules tests/whip/node_modules tests/whip/pion/pion tests/.media test-results .coverage
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,27 +1,23 @@
 """Browser tests need Chromium: without it they are left out in one line, in CI they fail."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import chromium
+from tests.support import chromium, whip_clients
+from tests.support.left_out import leave_out
 
 FOLDER = Path(__file__).parent
-LEFT_OUT = "No chromium: the browser tests are left out (set CHROMIUM or install it)."
+NO_CLIENTS = "No WHIP clients: their tests in the browser are left out (make whip-clients needs npm)."
+NO_BROWSER = "No chromium: the browser tests are left out (set CHROMIUM or install it)."
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if chromium.executable() is not None or os.environ.get("CI"):
-        return
-    mine = [item for item in items if FOLDER in item.path.parents]
-    if mine:
-        config.hook.pytest_deselected(items=mine)
-        items[:] = [item for item in items if item not in mine]
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(LEFT_OUT)
+    if chromium.executable() is None:
+        leave_out(config, items, lambda item: FOLDER in item.path.parents, NO_BROWSER)
+    if not whip_clients.INSTALLED.exists():
+        leave_out(config, items, lambda item: item.path == FOLDER / "test_whip_clients.py", NO_CLIENTS)
 
 
 @pytest.fixture
