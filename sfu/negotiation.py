@@ -62,9 +62,9 @@ def check_transport(description: Description) -> Section:
 def check_offer(description: Description) -> Section:
     """As check_transport; the offer must say which DTLS roles it leaves us, and have one transport for all."""
     section = check_transport(description)
-    together = {s.mid for s in description.sections if not s.rejected}
+    together = {s.mid for s in description.sections if not s.rejected and s.kind in ("audio", "video")}
     if len(together) > 1 and not together <= description.bundled:
-        raise NegotiationError("bundle_required", "all sections must be in one BUNDLE group")
+        raise NegotiationError("bundle_required", "all sections of sound and pictures must be in one BUNDLE group")
     if section.setup not in ("actpass", "active", "passive"):
         raise NegotiationError("bad_sdp", "the offer says no DTLS role (setup:actpass)")
     return section

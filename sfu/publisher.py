@@ -76,6 +76,9 @@ class Publisher:
             if is_same and is_gone and self.transport.profile is not None:
                 # Its end holds on to keys that we have forgotten, and would begin no new handshake.
                 raise NegotiationError("connection_gone", "this peer connection was given up: make a new one")
+            if is_same and not is_gone and transport_section.setup == self.transport.setup:
+                # Both ends in one role: a connection keeps the roles of its handshake (RFC 8842 5.5).
+                raise NegotiationError("bad_sdp", "the DTLS roles of this connection are the other way round")
             if not is_same or is_gone:
                 ended += self._drop_all()
                 self.transport.close()

@@ -326,3 +326,17 @@ def test_an_offer_that_publishes_nothing_of_ours_is_refused(text: str, error: st
     with pytest.raises(NegotiationError) as caught:
         requests_of(text, CODECS)
     assert caught.value.id == error
+
+
+def test_what_is_no_sound_and_no_picture_may_lie_outside_the_bundle() -> None:
+    data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:9\r\na=setup:actpass\r\n"
+    assert requests_of(CHROMIUM + data, CODECS) == BOTH
+
+
+@pytest.mark.parametrize(("first", "second"), [("actpass", "passive"), ("passive", "active")])
+def test_a_connection_keeps_the_roles_of_its_handshake(first: str, second: str) -> None:
+    published = Published()
+    published.offer(CHROMIUM.replace("setup:actpass", f"setup:{first}"), BOTH)
+    assert published.refused(CHROMIUM.replace("setup:actpass", f"setup:{second}"), BOTH) == "bad_sdp"
+    published.offer(CHROMIUM, BOTH)
+    assert len(published.transports) == 1
