@@ -69,6 +69,8 @@ class Encoding(SrtpStream):
         "clock_rate_hz",
         "delivered",
         "first_index",
+        "frame_rate",
+        "frames",
         "history",
         "info",
         "is_vp8",
@@ -138,12 +140,13 @@ class Encoding(SrtpStream):
         self._transit = 0.0
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
-        self.packets = self.octets = self.key_frames = self.tap_failures = 0
+        self.packets = self.octets = self.frames = self.key_frames = self.tap_failures = 0
         self.size: tuple[int, int] | None = None
         """Width and height of the last key frame, where its first payload says them."""
         self.rate = Rate()
         self.meter = Meter()
         """What a viewer's network has to carry for it."""
+        self.frame_rate = Rate()
         self.last_timestamp = 0
         self.last_arrival = 0.0
         self.last_report: SenderReport | None = None
@@ -214,6 +217,7 @@ class Encoding(SrtpStream):
                 if change < 1_000_000:
                     self.jitter += (change - self.jitter) / 16
                 self.last_timestamp = timestamp
+                self.frames += 1
             self.last_arrival = now
         begins_key_frame = self._key_frame is not None and self._key_frame(payload)
         if begins_key_frame and self._is_h264 and timestamp == self._key_timestamp:
@@ -328,6 +332,19 @@ class Encoding(SrtpStream):
             forward((packet,), targets, self.is_vp8)
         for view in self.views:
             view.late(packet)
+
+    def counters(self) -> dict[str, int]:
+        """What came and what was missing, since the first packet."""
+        return {
+            "packets_expected": self.packets + self.missing.lost + len(self.missing),
+            "packets_received": self.packets,
+            "octets_received": self.octets,
+            "packets_missed": self.missing.missed - self.missing.reordered,
+            "packets_repaired": self.missing.repaired,
+            "packets_given_up": self.missing.lost,
+            "packets_asked_for": self.missing.requested,
+            "key_frames_asked_for": self.requests.sent,
+        }
 
     # --- recording
 

@@ -6,18 +6,18 @@ from base64 import b32encode
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 import structlog
 
 from sfu.descriptions import Local
 from sfu.dtls import SharedCertificate
 from sfu.encoding import Encoding
+from sfu.figures import RoomFigures
 from sfu.inbound import Inbound
 from sfu.network import Network
 from sfu.room import Room
 from sfu.settings import MediaSettings
-from sfu.stats import room_stats
+from sfu.stats import room_figures
 from sfu.transport import Transport
 from sfu.voice import STEP_S
 
@@ -100,18 +100,18 @@ class Sfu:
             room.close()
 
     def counters(self) -> dict[str, int]:
-        """Datagrams received, sent and dropped, by reason, and limits reached (`limit_` and `sfu.interfaces.Limit`),
-        since the start."""
+        """Datagrams and packets received, sent, dropped and repaired, and limits reached (`limit_` and
+        `sfu.interfaces.Limit`), since the start."""
         totals = Counter(self._network.counters())
         totals.update(self._events)
         for transport in self._transports:
             totals.update(transport.counters())
         return totals
 
-    def stats(self, room_id: str) -> dict[str, Any] | None:
-        """See `sfu.stats`; None: no such room."""
+    def figures(self, room_id: str) -> RoomFigures | None:
+        """None: no such room."""
         room = self.rooms.get(room_id)
-        return room_stats(room, monotonic()) if room is not None else None
+        return room_figures(room, monotonic()) if room is not None else None
 
     # --- inside
 

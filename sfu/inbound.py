@@ -4,6 +4,7 @@ An SSRC is bound once, by mid and rid of an authentic packet, or by what the off
 nobody can claim another participant's SSRC.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -68,6 +69,8 @@ class Inbound:
         self.streams: dict[int, Encoding | RepairStream] = {}
         self.arrivals = ArrivalLog()
         self.dropped_unknown = self.dropped_limit = 0
+        self._past: Counter[str] = Counter()
+        """Counters of encodings that were removed."""
         self._ended: dict[int, int] = {}
         """SSRC -> highest packet index of streams that were removed."""
         self._extensions: dict[str, int] = {}
@@ -101,6 +104,8 @@ class Inbound:
         """Forget a source and its streams; the caller ends its taps and subscriptions."""
         source = self.sources.pop(mid, None)
         if source is not None:
+            for encoding in source.encodings:
+                self._past.update(encoding.counters())
             for ssrc, stream in list(self.streams.items()):
                 if (stream.encoding if isinstance(stream, RepairStream) else stream) in source.encodings:
                     del self.streams[ssrc]
@@ -219,6 +224,13 @@ class Inbound:
         for source in self.sources.values():
             for encoding in source.encodings:
                 encoding.want_key_frame()
+
+    def counters(self) -> Counter[str]:
+        """Those of `Encoding.counters`, over all encodings that were ever heard here."""
+        totals = Counter(self._past)
+        for encoding in self.encodings():
+            totals.update(encoding.counters())
+        return totals
 
     def feedback(self, now: float) -> list[bytes]:
         """RTCP that is due every tick: arrivals, missing packets, key frames."""

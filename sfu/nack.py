@@ -46,12 +46,24 @@ class _Hole(NamedTuple):
 
 
 class Missing:
-    """Open holes of one encoding. `lost` counts what was given up.
+    """Open holes of one encoding. `missed` counts all there were; of those `reordered` came by themselves, `repaired`
+    because they were sent again, `lost` were given up. `requested` counts what was asked for.
 
     The round trip is estimated from requests that were answered at once: packets asked for exactly once.
     """
 
-    __slots__ = ("_answered_apart", "_doubtful", "holes", "lost", "requested", "round_trip_s", "tolerance_s")
+    __slots__ = (
+        "_answered_apart",
+        "_doubtful",
+        "holes",
+        "lost",
+        "missed",
+        "reordered",
+        "repaired",
+        "requested",
+        "round_trip_s",
+        "tolerance_s",
+    )
 
     def __init__(self) -> None:
         self.holes: dict[int, _Hole] = {}
@@ -59,7 +71,7 @@ class Missing:
         self.round_trip_s = 0.0
         """0: not known yet."""
         self.tolerance_s = MIN_TOLERANCE_S
-        self.lost = 0
+        self.missed = self.reordered = self.repaired = self.lost = 0
         self.requested = 0
         self._doubtful = DOUBTFUL
         self._answered_apart = False
@@ -70,6 +82,7 @@ class Missing:
 
     def opened(self, first: int, end: int, now: float) -> None:
         """Numbers first..end-1 were skipped."""
+        self.missed += end - first
         if end - first > MAX_MISSING:
             self.lost += end - first - MAX_MISSING
             first = end - MAX_MISSING
@@ -85,7 +98,10 @@ class Missing:
         """A retransmission of this packet came as RTX."""
         self._answered_apart = True
         hole = self.holes.pop(number, None)
-        if hole is not None and hole.times:
+        if hole is None:
+            return
+        self.repaired += 1
+        if hole.times:
             self._answered(hole, now)
 
     def arrived(self, number: int, now: float) -> bool:
@@ -97,9 +113,11 @@ class Missing:
         if hole is None:
             return False
         if hole.times == 0 or self._answered_apart:
+            self.reordered += 1
             more_s = max(MIN_TOLERANCE_S, min(now - hole.noticed, MAX_TOLERANCE_S)) - self.tolerance_s
             self.tolerance_s += more_s / (2 if more_s > 0 else 16)  # towards those that take longest
         else:
+            self.repaired += 1
             self._answered(hole, now)
         return True
 

@@ -1,5 +1,7 @@
 """The sending half of a transport: subscriptions, what the receiver says of them and of what its network carries."""
 
+from collections import Counter
+
 from sfu.congestion.estimator import BandwidthEstimator
 from sfu.congestion.feedback import TransportFeedback
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Remb
@@ -14,25 +16,37 @@ class Outbound:
         self._by_ssrc: dict[int, Subscription] = {}
         self.estimator: BandwidthEstimator | None = None
         """Where the receiver agreed to say what arrives."""
+        self._past: Counter[str] = Counter()
+        """Counters of subscriptions that were removed."""
 
     def add(self, subscription: Subscription) -> None:
         self._by_ssrc[subscription.ssrc] = subscription
 
     def remove(self, subscription: Subscription) -> None:
-        self._by_ssrc.pop(subscription.ssrc, None)
+        if self._by_ssrc.pop(subscription.ssrc, None) is not None:
+            self._past.update(subscription.counters())
 
     def all(self) -> list[Subscription]:
         return list(self._by_ssrc.values())
 
+    def counters(self) -> Counter[str]:
+        """Those of `Subscription.counters`, over all subscriptions that there ever were here."""
+        totals = Counter(self._past)
+        for subscription in self._by_ssrc.values():
+            totals.update(subscription.counters())
+        return totals
+
     def nack(self, packet: Nack, now: float) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
         if subscription is not None:
+            subscription.nacked += len(packet.sequence_numbers)
             for sequence in packet.sequence_numbers:
                 subscription.retransmit(sequence, now)
 
     def key_frame_request(self, packet: KeyFrameRequest) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
         if subscription is not None:
+            subscription.key_frame_requests += 1
             subscription.key_frame_request(packet.fir_number)
 
     def feedback(self, packet: TransportFeedback, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Bits per second of a byte counter. A core in given time.
+"""How fast a counter grows. A core in given time.
 
 `Rate` is for whoever looks now and then; `Meter` is read several times a second and decides what a viewer is sent.
 """
@@ -10,20 +10,20 @@ MIN_INTERVAL_S = 1.0
 
 
 class Rate:
-    __slots__ = ("_at", "_octets", "_value")
+    __slots__ = ("_at", "_count", "_value")
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._octets = 0
+        self._count = 0
         self._value = 0.0
 
-    def update(self, octets: int, now: float) -> float:
-        """The rate since the reading before, given the counter now."""
+    def update(self, count: int, now: float) -> float:
+        """Counts per second since the reading before, given the counter now."""
         if self._at is None:
-            self._at, self._octets = now, octets
+            self._at, self._count = now, count
         elif now - self._at >= MIN_INTERVAL_S:
-            self._value = 8 * (octets - self._octets) / (now - self._at)
-            self._at, self._octets = now, octets
+            self._value = (count - self._count) / (now - self._at)
+            self._at, self._count = now, count
         return self._value
 
 

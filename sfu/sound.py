@@ -5,8 +5,8 @@ is shared with a screen is forwarded as well: it is a programme, not a voice. Re
 """
 
 from collections.abc import Iterable
-from typing import Any
 
+from sfu.figures import SoundFigures
 from sfu.interfaces import TrackKind
 from sfu.loudest import Loudest
 from sfu.speakers import Speakers
@@ -71,8 +71,8 @@ class RoomSound:
             track.gate(track.track_id in voices and track.track_id not in chosen)
         return self._is_news(now)
 
-    def track_stats(self, track: Track) -> dict[str, Any]:
-        """Of a track with sound: level and noise in dBov (None: no level), and why it is forwarded or not."""
+    def figures(self, track: Track) -> SoundFigures:
+        """Of a track with sound."""
         voice = self._voices.get(track.track_id)
         if track.gated:
             reason = "not_among_loudest"
@@ -80,13 +80,13 @@ class RoomSound:
             reason = "all" if self.places is None else "no_level" if voice is None else "among_loudest"
         else:
             reason = "no_microphone"
-        return {
-            "level_dbov": voice.loudness - FULL_SCALE if voice is not None else None,
-            "noise_dbov": voice.noise - FULL_SCALE if voice is not None else None,
-            "speaks": voice.speaks if voice is not None else None,
-            "forwarded": not track.gated,
-            "reason": reason,
-        }
+        return SoundFigures(
+            level_dbov=voice.loudness - FULL_SCALE if voice is not None else None,
+            noise_dbov=voice.noise - FULL_SCALE if voice is not None else None,
+            speaks=voice.speaks if voice is not None else None,
+            forwarded=not track.gated,
+            reason=reason,
+        )
 
     def _is_news(self, now: float) -> bool:
         state = (self.dominant, self.speaking)

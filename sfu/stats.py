@@ -1,102 +1,137 @@
-"""What a room's media looks like at a moment, as plain data for pages, operators and metrics.
+"""Reads the figures of a room (`sfu.figures`) from its parts."""
 
-Bitrates are means since the same figure was last read by anybody, at least a second (`sfu.rate`).
-"""
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from sfu.encoding import Encoding
+from sfu.figures import (
+    EncodingFigures,
+    ParticipantFigures,
+    RoomFigures,
+    SubscriptionFigures,
+    TrackFigures,
+    TransportFigures,
+)
 from sfu.subscription import Subscription
+from sfu.track import Track
 from sfu.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.room import Peer, Room
 
 
-def room_stats(room: "Room", now: float) -> dict[str, Any]:
-    return {
-        "room_id": room.room_id,
-        "dominant": room.dominant,
-        "speaking": list(room.sound.speaking),
-        "loudest": room.sound.places,
-        "participants": [_peer(room, peer, now) for peer in room.peers.values()],
-    }
+def room_figures(room: "Room", now: float) -> RoomFigures:
+    gated = {track.track_id for peer in room.peers.values() for track in peer.publisher.tracks.values() if track.gated}
+    return RoomFigures(
+        room_id=room.room_id,
+        dominant=room.dominant,
+        speaking=list(room.sound.speaking),
+        loudest=room.sound.places,
+        participants=[_participant(room, peer, gated, now) for peer in room.peers.values()],
+    )
 
 
-def _peer(room: "Room", peer: "Peer", now: float) -> dict[str, Any]:
+def _participant(room: "Room", peer: "Peer", gated: Set[str], now: float) -> ParticipantFigures:
     subscriptions = peer.subscriber.subscriptions()
     round_trips = [s.round_trip_s for s in subscriptions if s.round_trip_s]
-    return {
-        "participant_id": peer.participant_id,
-        "rtt_ms": round(1000 * min(round_trips), 1) if round_trips else None,
-        "publish": _transport(peer.publisher.transport),
-        "subscribe": _transport(peer.subscriber.transport),
-        "not_offered": peer.subscriber.not_offered,
-        "tracks": [
-            {
-                "track_id": track.track_id,
-                "kind": track.kind.value,
-                "codec": track.codec.name,
-                "muted": track.muted,
-                "repair": "nack" in track.codec.feedback,
-                "sound": room.sound.track_stats(track) if track.kind.media == "audio" else None,
-                "encodings": [_encoding(encoding, now) for encoding in track.encodings()],
-            }
-            for track in peer.publisher.tracks.values()
-        ],
-        "subscriptions": [_subscription(subscription, now) for subscription in subscriptions],
-    }
+    return ParticipantFigures(
+        participant_id=peer.participant_id,
+        rtt_ms=_milliseconds(min(round_trips, default=0.0)),
+        publish=_transport(peer.publisher.transport, now),
+        subscribe=_transport(peer.subscriber.transport, now),
+        left_out=[track.track_id for track in peer.subscriber.left_out],
+        tracks=[_track(room, track, now) for track in peer.publisher.tracks.values()],
+        subscriptions=[_subscription(subscription, gated, now) for subscription in subscriptions],
+    )
 
 
-def _transport(transport: Transport | None) -> dict[str, Any]:
+def _transport(transport: Transport | None, now: float) -> TransportFigures:
     if transport is None:
-        return {"state": "new"}
+        return TransportFigures(state="new")
     selected = transport.ice.selected
-    return {
-        "state": transport.state,
-        "srtp_profile": transport.profile.name if transport.profile else None,
-        "address": f"{selected[0]}:{selected[1]}" if selected else None,
-        "checks": transport.ice.checks,
-    }
+    return TransportFigures(
+        state=transport.state,
+        srtp_profile=transport.profile.name if transport.profile else None,
+        address=f"{selected[0]}:{selected[1]}" if selected else None,
+        checks=transport.ice.checks,
+        last_check_s=round(now - transport.ice.last_check, 1) if transport.ice.checks else None,
+        received_octets=transport.octets,
+        sent_octets=transport.outbound.counters()["octets_sent"],
+        dropped={reason: count for reason, count in transport.dropped().items() if count},
+    )
 
 
-def _encoding(encoding: Encoding, now: float) -> dict[str, Any]:
-    expected = encoding.highest - encoding.first_index + 1
-    return {
-        "ssrc": encoding.ssrc,
-        "rid": encoding.info.rid,
-        "size": list(encoding.size) if encoding.size else None,
-        "temporal_layers": encoding.top_layer + 1,
-        "bitrate_bps": round(encoding.rate.update(encoding.octets, now)),
-        "packets": encoding.packets,
-        "octets": encoding.octets,
-        "lost": max(0, expected - encoding.packets),
-        "given_up": encoding.missing.lost,
-        "nacked": encoding.missing.requested,
-        "jitter_ms": round(1000 * encoding.jitter / encoding.clock_rate_hz, 2),
-        "key_frames": encoding.key_frames,
-        "key_frame_requests": encoding.requests.sent,
-        "replayed": encoding.replayed,
-        "refused": encoding.failed + encoding.wrong_type,
-        "tap_failures": encoding.tap_failures,
-    }
+def _track(room: "Room", track: Track, now: float) -> TrackFigures:
+    return TrackFigures(
+        track_id=track.track_id,
+        kind=track.kind.value,
+        codec=track.codec.name,
+        muted=track.muted,
+        repair="nack" in track.codec.feedback,
+        sound=room.sound.figures(track) if track.kind.media == "audio" else None,
+        encodings=[_encoding(encoding, now) for encoding in track.encodings()],
+    )
 
 
-def _subscription(subscription: Subscription, now: float) -> dict[str, Any]:
-    return {
-        "track_id": subscription.track_id,
-        "ssrc": subscription.ssrc,
-        "rid": subscription.encoding.info.rid if subscription.encoding else None,
-        "wanted_height": subscription.wanted_height,
-        "temporal_layer": subscription.view.limit if subscription.view else None,
-        "bitrate_bps": round(subscription.rate.update(subscription.octets, now)),
-        "packets": subscription.packets,
-        "octets": subscription.octets,
-        "lost": subscription.lost,
-        "loss": round(subscription.fraction_lost / 256, 4),
-        "rtt_ms": round(1000 * subscription.round_trip_s, 1) if subscription.round_trip_s else None,
-        "jitter_ms": round(1000 * subscription.jitter / subscription.clock_rate_hz, 2),
-        "retransmitted": subscription.retransmitted,
-        "not_retransmitted": subscription.skipped,
-        "requested_again": subscription.repeated,
-    }
+def _encoding(encoding: Encoding, now: float) -> EncodingFigures:
+    missing = encoding.missing
+    return EncodingFigures(
+        ssrc=encoding.ssrc,
+        rid=encoding.info.rid,
+        size=encoding.size,
+        fps=None if encoding.info.codec == "opus" else round(encoding.frame_rate.update(encoding.frames, now), 1),
+        bitrate_bps=round(8 * encoding.rate.update(encoding.octets, now)),
+        packets=encoding.packets,
+        octets=encoding.octets,
+        missed=missing.missed,
+        reordered=missing.reordered,
+        repaired=missing.repaired,
+        given_up=missing.lost,
+        nacked=missing.requested,
+        jitter_ms=round(1000 * encoding.jitter / encoding.clock_rate_hz, 2),
+        key_frames=encoding.key_frames,
+        key_frame_requests=encoding.requests.sent,
+        replayed=encoding.replayed,
+        refused=encoding.failed + encoding.wrong_type,
+        tap_failures=encoding.tap_failures,
+        viewers=len(encoding.subscriptions),
+    )
+
+
+def _subscription(subscription: Subscription, gated: Set[str], now: float) -> SubscriptionFigures:
+    encoding, wants = subscription.encoding, subscription.wants
+    return SubscriptionFigures(
+        track_id=subscription.track_id,
+        ssrc=subscription.ssrc,
+        rid=encoding.info.rid if encoding else None,
+        wanted_rid=wants.info.rid if wants else None,
+        wanted_height=subscription.wanted_height,
+        reason=_reason(subscription, gated),
+        bitrate_bps=round(8 * subscription.rate.update(subscription.octets, now)),
+        packets=subscription.packets,
+        octets=subscription.octets,
+        lost=subscription.lost,
+        loss=round(subscription.fraction_lost / 256, 4),
+        rtt_ms=_milliseconds(subscription.round_trip_s),
+        jitter_ms=round(1000 * subscription.jitter / subscription.clock_rate_hz, 2),
+        nacked=subscription.nacked,
+        retransmitted=subscription.retransmitted,
+        requested_again=subscription.repeated,
+        not_retransmitted=subscription.skipped,
+        key_frame_requests=subscription.key_frame_requests,
+    )
+
+
+def _reason(subscription: Subscription, gated: Set[str]) -> str:
+    if subscription.wanted_height == 0:
+        return "hidden"
+    if subscription.track_id in gated:
+        return "not_among_loudest"
+    if subscription.wants is None:
+        return "no_media"
+    return "" if subscription.wants is subscription.encoding else "key_frame"
+
+
+def _milliseconds(seconds: float) -> float | None:
+    """None for 0: not known."""
+    return round(1000 * seconds, 1) if seconds else None

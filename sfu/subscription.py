@@ -76,8 +76,10 @@ class Subscription:
         "fraction_lost",
         "granted",
         "jitter",
+        "key_frame_requests",
         "lost",
         "max_temporal",
+        "nacked",
         "next_index",
         "numbered",
         "octets",
@@ -146,6 +148,7 @@ class Subscription:
         self._fir_number: int | None = None
         self.packets = self.octets = self.retransmitted = self.repeated = self.skipped = 0
         """`repeated`: requests for what was sent again less than a round trip ago."""
+        self.nacked = self.key_frame_requests = 0
         self.lost = self.fraction_lost = 0
         self.jitter = 0
         self.rate = Rate()
@@ -359,6 +362,18 @@ class Subscription:
                 return stretch
         return None
 
+    def counters(self) -> dict[str, int]:
+        """What was sent and what the viewer asked for, since the beginning."""
+        return {
+            "packets_sent": self.packets,
+            "octets_sent": self.octets,
+            "packets_not_delivered": max(0, min(self.lost, self.packets)),
+            "packets_asked_for_by_viewers": self.nacked,
+            "packets_sent_again": self.retransmitted,
+            "packets_not_sent_again": self.skipped,
+            "key_frames_asked_for_by_viewers": self.key_frame_requests,
+        }
+
     def sender_report(self, now: float, ntp_timestamp: int) -> bytes | None:
         """RTCP sender report with the source's own relation of NTP and RTP time, so that a participant's audio and
         video stay in step; before the source's first report, with that of its last packet's arrival."""
@@ -376,8 +391,8 @@ class Subscription:
         return sender_report(self.ssrc, ntp_timestamp, output, self.packets, self.octets)
 
     def reported(self, block: Report, round_trip_s: float | None) -> None:
-        """The receiver's report about us."""
-        self.lost = block.lost
+        """The receiver's report about us. What it lacks never grows less, but for its own duplicates."""
+        self.lost = max(self.lost, block.lost)
         self.fraction_lost = block.fraction_lost
         self.jitter = block.jitter
         if round_trip_s is not None:

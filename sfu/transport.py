@@ -8,6 +8,7 @@ handshake task and forgets every address. An ICE restart changes nothing of this
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 
@@ -243,8 +244,15 @@ class Transport:
                 socket.forget(address)
         self._channel.close()
 
-    def counters(self) -> dict[str, int]:
-        """Datagrams that were not taken, by reason."""
+    def counters(self) -> Counter[str]:
+        """What happened to datagrams and packets both ways, since the beginning."""
+        totals = self.inbound.counters()
+        totals.update(self.outbound.counters())
+        totals.update(self.dropped())
+        return totals
+
+    def dropped(self) -> dict[str, int]:
+        """Received datagrams that were not taken, by reason."""
         return {
             "rtcp_refused": self.rtcp_refused,
             "dropped_short": self.dropped_short,

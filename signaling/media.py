@@ -4,8 +4,9 @@ All calls are synchronous, on the node's event loop.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from sfu.figures import RoomFigures
 from sfu.interfaces import PeerObserver, RecordingSink, TrackInfo, TrackRequest, TransportName, Watch
 
 
@@ -65,7 +66,7 @@ class MediaServer(Protocol):
     def close_room(self, room_id: str, /) -> None:
         """Its peers are removed and their taps ended."""
 
-    def stats(self, room_id: str, /) -> dict[str, Any] | None:
-        """See `sfu.stats`; None: no such room."""
+    def figures(self, room_id: str, /) -> RoomFigures | None:
+        """None: no such room."""
 
     def counters(self) -> Mapping[str, int]: ...

@@ -43,11 +43,11 @@ class StudioCollector(Collector):
     def _media(self) -> Iterator[Metric]:
         received = sent = 0.0
         for room_id in self._studio.rooms.live:
-            stats = self._studio.sfu.stats(room_id) or {"participants": []}
-            for participant in stats["participants"]:
-                for track in participant["tracks"]:
-                    received += sum(encoding["bitrate_bps"] for encoding in track["encodings"])
-                sent += sum(subscription["bitrate_bps"] for subscription in participant["subscriptions"])
+            figures = self._studio.sfu.figures(room_id)
+            for participant in figures.participants if figures else ():
+                for track in participant.tracks:
+                    received += sum(encoding.bitrate_bps for encoding in track.encodings)
+                sent += sum(subscription.bitrate_bps for subscription in participant.subscriptions)
         yield _gauge("received_bps", "Media received from participants", received)
         yield _gauge("sent_bps", "Media sent to participants", sent)
 

@@ -54,7 +54,7 @@ class OperatorsApi:
         id = request.match_info["room_id"]
         if self._studio.rooms.get(id) is None:
             raise Problem("unknown_session")
-        return _json(self._room(id) | {"media": self._studio.sfu.stats(id)})
+        return _json(self._room(id) | {"media": self._studio.sfu.figures(id)})
 
     def _room(self, id: str) -> dict[str, Any]:
         room = self._studio.rooms.live[id]

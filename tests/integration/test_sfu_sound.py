@@ -70,12 +70,13 @@ class Meeting:
         return found
 
     def reasons(self) -> Mapping[str, str]:
-        stats = self.sfu.stats("r")
-        assert stats is not None
+        figures = self.sfu.figures("r")
+        assert figures is not None
         return {
-            participant["participant_id"]: track["sound"]["reason"]
-            for participant in stats["participants"]
-            for track in participant["tracks"]
+            participant.participant_id: track.sound.reason
+            for participant in figures.participants
+            for track in participant.tracks
+            if track.sound is not None
         }
 
 

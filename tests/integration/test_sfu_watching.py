@@ -39,10 +39,10 @@ async def test_what_is_published_reaches_the_viewer_under_its_own_numbers(sfu: S
     await viewer.until(lambda: len(viewer.got) == 2)
     ssrcs = {m.ssrcs()[0]: m.kind for m in answer.media}
     assert {ssrcs[ssrc]: payload for ssrc, _, _, payload in viewer.got}["audio"] == b"\x78sound"
-    stats = sfu.stats("r")
-    assert stats is not None
-    watching = next(p for p in stats["participants"] if p["participant_id"] == "viewer")
-    assert [s["packets"] for s in watching["subscriptions"]] == [1, 1]
+    figures = sfu.figures("r")
+    assert figures is not None
+    watching = next(p for p in figures.participants if p.participant_id == "viewer")
+    assert [s.packets for s in watching.subscriptions] == [1, 1]
     await alice.close()
     await viewer.close()
 

@@ -4,8 +4,17 @@ An offer is taken for what its `tracks` name; tracks not named any more end. `he
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+import msgspec
+
+from sfu.figures import (
+    EncodingFigures,
+    ParticipantFigures,
+    RoomFigures,
+    SubscriptionFigures,
+    TrackFigures,
+    TransportFigures,
+)
 from sfu.interfaces import (
     NegotiationError,
     PacketTap,
@@ -161,21 +170,49 @@ class FakeSfu:
         for participant_id in list(room.peers):
             room.remove_peer(participant_id)
 
-    def stats(self, room_id: str) -> dict[str, Any] | None:
+    def figures(self, room_id: str) -> RoomFigures | None:
         if room_id not in self.rooms:
             return None
-        participants = [
-            {
-                "participant_id": peer.participant_id,
-                "tracks": [
-                    {"track_id": track.track_id, "encodings": [{"ssrc": 1, "bitrate_bps": 1000}]}
-                    for track in peer.by_mid.values()
-                ],
-                "subscriptions": [{"track_id": "t", "bitrate_bps": 500}],
-            }
-            for peer in self.rooms[room_id].peers.values()
-        ]
-        return {"room_id": room_id, "participants": participants}
+        peers = self.rooms[room_id].peers.values()
+        return RoomFigures(
+            room_id=room_id, dominant=None, speaking=[], loudest=None, participants=[_figures(peer) for peer in peers]
+        )
 
     def counters(self) -> dict[str, int]:
         return {"datagrams_received": 7}
+
+
+def _figures(peer: FakePeer) -> ParticipantFigures:
+    """1000 bit/s from each of its tracks, 500 to it; nothing else."""
+    return ParticipantFigures(
+        participant_id=peer.participant_id,
+        rtt_ms=None,
+        publish=TransportFigures(state="new"),
+        subscribe=TransportFigures(state="new"),
+        left_out=[],
+        tracks=[_track(track) for track in peer.by_mid.values()],
+        subscriptions=[_subscription(500)],
+    )
+
+
+def _track(track: TrackInfo) -> TrackFigures:
+    encoding = msgspec.convert(_zero(EncodingFigures) | {"ssrc": 1, "bitrate_bps": 1000}, EncodingFigures)
+    return TrackFigures(
+        track_id=track.track_id,
+        kind=track.kind,
+        codec=track.codec,
+        muted=False,
+        repair=True,
+        sound=None,
+        encodings=[encoding],
+    )
+
+
+def _subscription(bitrate_bps: int) -> SubscriptionFigures:
+    return msgspec.convert(_zero(SubscriptionFigures) | {"bitrate_bps": bitrate_bps}, SubscriptionFigures)
+
+
+def _zero(kind: type[msgspec.Struct]) -> dict[str, object]:
+    """A value for every field: nothing happened."""
+    values = {int: 0, float: 0.0, str: ""}
+    return {field.name: values.get(field.type) for field in msgspec.structs.fields(kind)}

@@ -173,6 +173,18 @@ def test_who_is_patient_asks_on_but_more_seldom() -> None:
     assert steps[FAST_REQUESTS - 1 :] == pytest.approx([SLOW_RETRY_S] * len(steps[FAST_REQUESTS - 1 :]), abs=0.011)
 
 
+def test_holes_are_counted_by_how_they_ended() -> None:
+    missing = skipped(0, 5)
+    assert missing.arrived(0, 0.001), "by itself"
+    assert missing.due(0.02, PATIENCE_S) == [1, 2, 3, 4]
+    assert missing.arrived(1, 0.15), "because it was asked for, without RTX"
+    missing.resent(2, 0.15)
+    assert missing.arrived(3, 0.16), "overtaken after all: answers come as RTX"
+    missing.due(0.02 + PATIENCE_S, PATIENCE_S)
+    assert not missing.arrived(4, 3.0), "too late"
+    assert (missing.missed, missing.reordered, missing.repaired, missing.lost) == (5, 2, 2, 1)
+
+
 def test_one_request_names_a_limited_number_and_the_rest_follows() -> None:
     missing = skipped(0, MAX_PER_REQUEST + 10)
     assert missing.due(LATER, PATIENCE_S) == list(range(MAX_PER_REQUEST))
@@ -239,7 +251,8 @@ def test_every_hole_ends_as_arrived_lost_or_open(sequence: list[tuple[str, int]]
             assert now - asked_at.get(number, float("-inf")) >= wait - 0.006
             asked_at[number] = now
         assert len(missing) <= MAX_MISSING
-        assert holes == arrived + missing.lost + len(missing)
+        assert holes == missing.missed == arrived + missing.lost + len(missing)
+        assert arrived == missing.reordered + missing.repaired
         assert 0 <= missing.round_trip_s <= 0.5
         assert MIN_TOLERANCE_S <= missing.tolerance_s <= MAX_TOLERANCE_S
 

@@ -78,7 +78,7 @@ class Room:
         return {microphone.name for microphone in self.microphones if microphone.heard()}
 
     def reasons(self) -> list[str]:
-        return [self.sound.track_stats(microphone.track)["reason"] for microphone in self.microphones]
+        return [self.sound.figures(microphone.track).reason for microphone in self.microphones]
 
 
 def test_in_a_small_room_all_are_forwarded() -> None:
@@ -158,7 +158,7 @@ def test_who_never_says_a_level_is_always_forwarded_and_takes_nobodys_place() ->
     assert "p00" in (forwarded := room.forwarded())
     assert len(forwarded) == PLACES + 1
     assert room.reasons()[0] == "no_level"
-    assert room.sound.track_stats(room.microphones[0].track)["level_dbov"] is None
+    assert room.sound.figures(room.microphones[0].track).level_dbov is None
 
 
 def test_who_said_levels_and_says_none_any_more_counts_as_silent() -> None:
@@ -196,8 +196,8 @@ def test_what_is_shared_with_a_screen_is_always_forwarded() -> None:
     room = Room(20)
     shared = Track("t_s", "p00", TrackKind.SCREEN_AUDIO, OPUS)
     room.run(2)
-    assert room.sound.track_stats(shared)["reason"] == "no_microphone"
-    assert room.sound.track_stats(shared)["forwarded"]
+    assert room.sound.figures(shared).reason == "no_microphone"
+    assert room.sound.figures(shared).forwarded
 
 
 def test_who_speaks_is_news_when_it_changes_and_not_more_often_than_pages_can_show() -> None:

@@ -60,10 +60,10 @@ async def test_goodbyes_long_names_and_lying_reports_are_ignored(call: Call) -> 
         await call.rtcp_from(client, *hostile)
     assert call.counted("rtcp_refused") == 0, "authentic, and read"
     await call.still_works()
-    stats = call.sfu.stats("r")
-    assert stats is not None
-    watching = {p["participant_id"]: p for p in stats["participants"]}["bob"]["subscriptions"]
-    assert all(s["rtt_ms"] is None or s["rtt_ms"] <= 10_000 for s in watching)
+    figures = call.sfu.figures("r")
+    assert figures is not None
+    watching = {p.participant_id: p.subscriptions for p in figures.participants}["bob"]
+    assert all(s.rtt_ms is None or s.rtt_ms <= 10_000 for s in watching)
 
 
 async def test_one_viewer_who_asks_for_everything_does_not_slow_another_down(call: Call) -> None:

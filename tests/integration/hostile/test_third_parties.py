@@ -54,9 +54,9 @@ async def test_a_second_client_hello_and_alerts_in_clear_from_the_checked_addres
 async def test_srtp_with_the_right_ssrc_and_wrong_keys_is_refused(call: Call) -> None:
     await call.from_alice(*(sealed_with_foreign_keys(AUDIO.ssrc, n) for n in range(200)))
     await call.from_alice(*(sealed_with_foreign_keys(4444, n) for n in range(200)))
-    stats = call.sfu.stats("r")
-    assert stats is not None
-    published = {p["participant_id"]: p for p in stats["participants"]}["alice"]["tracks"]
-    refused = {t["kind"]: t["encodings"] for t in published}["microphone"][0]
-    assert refused["refused"] + refused["replayed"] == 200
+    figures = call.sfu.figures("r")
+    assert figures is not None
+    published = {p.participant_id: p.tracks for p in figures.participants}["alice"]
+    (microphone,) = {t.kind: t.encodings for t in published}["microphone"]
+    assert microphone.refused + microphone.replayed == 200
     assert call.counted("dropped_unknown") == 200
