@@ -6,6 +6,8 @@ read by anybody, at least a second (`sfu.rate`). None: not known. docs/operator.
 
 import msgspec
 
+from sfu.interfaces import QualityReport
+
 
 class TransportFigures(msgspec.Struct, kw_only=True):
     """One peer connection."""
@@ -123,6 +125,8 @@ class SubscriptionFigures(msgspec.Struct, kw_only=True):
 class ParticipantFigures(msgspec.Struct, kw_only=True):
     participant_id: str
     rtt_ms: float | None
+    connection: QualityReport | None
+    """Its quality as everybody is told, and what is wrong; None: nothing is known yet."""
     publish: TransportFigures
     subscribe: TransportFigures
     left_out: list[str]

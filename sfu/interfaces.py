@@ -56,6 +56,47 @@ class DeliveryState(enum.StrEnum):
     """None."""
 
 
+class Quality(enum.StrEnum):
+    """Of a participant's connection (sfu.quality)."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    LOST = "lost"
+    """Nothing is heard from it."""
+
+
+class Trouble(enum.StrEnum):
+    """What is wrong with a connection. The values are part of the protocol."""
+
+    UPLINK_LOSS = "uplink_loss"
+    """Per cent of what it sends never comes."""
+    UPLINK_REPAIR = "uplink_repair"
+    """Per cent of what it sends comes only when it is sent again."""
+    DOWNLINK_LOSS = "downlink_loss"
+    """Per cent of what is sent to it does not arrive the first time."""
+    ROUND_TRIP = "round_trip"
+    """Milliseconds to it and back."""
+    JITTER = "jitter"
+    """Milliseconds by which its sound arrives unevenly (RFC 3550)."""
+    SILENT = "silent"
+    """Nothing comes of a microphone or camera that it publishes."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`value` in the unit of its trouble; 0 where it has none."""
+
+    trouble: Trouble
+    value: float
+
+
+class QualityReport(msgspec.Struct, frozen=True):
+    """`findings`: the worst first; empty where all is well, or nothing is heard."""
+
+    quality: Quality
+    findings: tuple[Finding, ...]
+
+
 class TrackRequest(msgspec.Struct, frozen=True):
     """What a publisher says about one m-line of its offer."""
 
@@ -148,6 +189,9 @@ class PeerObserver(Protocol):
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         """`state`: `connecting`, `connected`, `failed` or `closed`."""
+
+    def quality(self, report: QualityReport) -> None:
+        """The quality of the participant's connection changed, or what is wrong with it."""
 
     def limit_reached(self, limit: Limit) -> None:
         """Tell the participant why something is missing; at most once in a while for each limit."""

@@ -16,6 +16,7 @@ from sfu.inbound import Inbound
 from sfu.interfaces import (
     Limit,
     PeerObserver,
+    QualityReport,
     RecordingSink,
     TrackInfo,
     TrackKind,
@@ -25,8 +26,10 @@ from sfu.interfaces import (
 )
 from sfu.limit_watch import LimitWatch
 from sfu.publisher import Publisher, requests_of
+from sfu.quality import QualityMeter
 from sfu.settings import MediaSettings
 from sfu.sound import RoomSound
+from sfu.stats import observe
 from sfu.subscriber import Subscriber
 from sfu.track import Track
 from sfu.transport import Transport
@@ -72,6 +75,12 @@ class Peer:
             self._new_subscribe, local, observer.subscribe_offer, self._max_subscriptions, observer.delivery
         )
         self._limits = LimitWatch()
+        self._meter = QualityMeter()
+
+    @property
+    def quality(self) -> QualityReport | None:
+        """As it was told last."""
+        return self._meter.report
 
     @property
     def tracks(self) -> list[TrackInfo]:
@@ -149,6 +158,9 @@ class Peer:
             self._room.events[f"limit_{limit}"] += 1
             log.warning("limit_reached", participant_id=self.participant_id, limit=limit.value)
             self.observer.limit_reached(limit)
+        report = self._meter.update(observe(self), now)
+        if report is not None:
+            self.observer.quality(report)
 
     def _exceeded(self) -> dict[Limit, int]:
         """How often each limit was exceeded, on the connections that there are."""

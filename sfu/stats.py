@@ -1,5 +1,6 @@
 """Reads the figures of a room (`sfu.figures`) from its parts."""
 
+from collections import Counter
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,17 @@ from sfu.figures import (
     TrackFigures,
     TransportFigures,
 )
+from sfu.interfaces import TrackKind
+from sfu.quality import Observation
 from sfu.subscription import Subscription
 from sfu.track import Track
 from sfu.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.room import Peer, Room
+
+NEVER_PAUSING = (TrackKind.MICROPHONE, TrackKind.CAMERA)
+"""A shared screen on which nothing moves sends nothing."""
 
 
 def room_figures(room: "Room", now: float) -> RoomFigures:
@@ -31,12 +37,43 @@ def room_figures(room: "Room", now: float) -> RoomFigures:
     )
 
 
+def observe(peer: "Peer") -> Observation:
+    """What the quality of a participant's connection is judged by, once a second."""
+    publish, subscribe = peer.publisher.transport, peer.subscriber.transport
+    uplink = publish.inbound.counters() if publish is not None else Counter[str]()
+    downlink = subscribe.outbound.counters() if subscribe is not None else Counter[str]()
+    connected = publish is not None and publish.state == "connected"
+    round_trips = [s.round_trip_s for s in peer.subscriber.subscriptions() if s.round_trip_s]
+    sounds = [
+        encoding.jitter / encoding.clock_rate_hz
+        for track in peer.publisher.tracks.values()
+        if track.kind is TrackKind.MICROPHONE
+        for encoding in track.encodings()
+    ]
+    return Observation(
+        expected=uplink["packets_expected"],
+        missed=uplink["packets_missed"] - uplink["packets_reordered"],
+        given_up=uplink["packets_given_up"],
+        sent=downlink["packets_sent"],
+        not_delivered=downlink["packets_not_delivered"],
+        heard=sum(t.octets + t.ice.checks for t in (publish, subscribe) if t is not None),
+        flowing={
+            track.track_id: sum(encoding.packets for encoding in track.encodings())
+            for track in peer.publisher.tracks.values()
+            if connected and not track.muted and track.kind in NEVER_PAUSING
+        },
+        round_trip_s=min(round_trips, default=None),
+        jitter_s=max(sounds, default=None),
+    )
+
+
 def _participant(room: "Room", peer: "Peer", gated: Set[str], now: float) -> ParticipantFigures:
     subscriptions = peer.subscriber.subscriptions()
     round_trips = [s.round_trip_s for s in subscriptions if s.round_trip_s]
     return ParticipantFigures(
         participant_id=peer.participant_id,
         rtt_ms=_milliseconds(min(round_trips, default=0.0)),
+        connection=peer.quality,
         publish=_transport(peer.publisher.transport, now),
         subscribe=_transport(peer.subscriber.transport, now),
         left_out=[track.track_id for track in peer.subscriber.left_out],

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from sfu.interfaces import DeliveryState, SubscribedTrack, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import (
+    DeliveryState,
+    Finding,
+    Quality,
+    SubscribedTrack,
+    TrackKind,
+    TrackRequest,
+    TransportName,
+)
 
 MAX_MESSAGE_BYTES = 128 * 1024
 """Largest WebSocket message taken: an SDP of 64 KiB with JSON escapes fits."""
@@ -57,6 +65,8 @@ class ParticipantView(msgspec.Struct, kw_only=True):
     """False while its WebSocket is gone and the grace period runs."""
     tracks: list[TrackView]
     capture: CaptureView | None = None
+    quality: Quality | None = None
+    """Of its connection; None: not known yet."""
 
 
 class RecordingView(msgspec.Struct, kw_only=True):
@@ -204,6 +214,15 @@ class ParticipantUpdated(Message, tag="participant_updated"):
     participant: ParticipantView
 
 
+class ConnectionQuality(Message, tag="connection_quality"):
+    """The quality of somebody's connection changed. `findings`, the worst first, is for the participant itself alone,
+    which is also told when they change; empty for the others."""
+
+    participant_id: str
+    quality: Quality
+    findings: list[Finding] = []
+
+
 class TrackPublished(Message, tag="track_published"):
     participant_id: str
     track: TrackView
@@ -262,6 +281,7 @@ FromServer = (
     | ParticipantJoined
     | ParticipantLeft
     | ParticipantUpdated
+    | ConnectionQuality
     | TrackPublished
     | TrackUnpublished
     | TrackMuted

@@ -5,12 +5,15 @@ Figures are summed over rooms and participants, so the number of series does not
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from sfu.interfaces import Quality
+from signaling.rooms import LiveRoom
 from signaling.studio import Studio
 
 SPOOL_GAUGES = frozenset({"bytes_queued", "journals_open", "oldest_unsynced_s"})
@@ -31,6 +34,7 @@ class StudioCollector(Collector):
         yield _gauge("rooms", "Live rooms", len(rooms))
         yield _gauge("participants", "Participants in live rooms", sum(len(room.participants) for room in rooms))
         yield _gauge("participants_connected", "Those with a WebSocket", sum(room.connected for room in rooms))
+        yield self._qualities(rooms)
         yield _gauge("tracks", "Published tracks", sum(len(room.media.tracks()) for room in rooms))
         yield _gauge("recordings_running", "Running recordings", sum(room.recording is not None for room in rooms))
         yield _gauge("catalog_facts_waiting", "Facts that the database has not taken yet", len(studio.queue))
@@ -39,6 +43,15 @@ class StudioCollector(Collector):
         yield _events("media_events", "Events of the media plane since the start", studio.sfu.counters())
         yield _events("control_events", "Events of the control plane since the start", studio.counters)
         yield from self._spool()
+
+    def _qualities(self, rooms: list[LiveRoom]) -> Metric:
+        counts = Counter(p.quality for room in rooms for p in room.participants.values())
+        family = GaugeMetricFamily(
+            "stemroom_connections", "Participants by the quality of their connection", labels=["quality"]
+        )
+        for quality in Quality:
+            family.add_metric([quality.value], counts[quality])
+        return family
 
     def _media(self) -> Iterator[Metric]:
         received = sent = 0.0

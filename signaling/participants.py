@@ -10,12 +10,21 @@ from typing import Literal, Protocol, cast
 import msgspec
 import structlog
 
-from sfu.interfaces import DeliveryState, Limit, SubscribedTrack, TrackInfo, TransportName
+from sfu.interfaces import (
+    DeliveryState,
+    Limit,
+    Quality,
+    QualityReport,
+    SubscribedTrack,
+    TrackInfo,
+    TransportName,
+)
 from signaling.connection import Connection
 from signaling.media import MediaPeer
 from signaling.messages import (
     ActiveSpeakers,
     CaptureView,
+    ConnectionQuality,
     Error,
     Message,
     ParticipantView,
@@ -88,6 +97,7 @@ class LiveParticipant:
         self.observer: PeerMessages | None = None
         self.tracks: dict[str, TrackInfo] = {}
         self.copy = LocalCopy()
+        self.quality: Quality | None = None
         self._grace: asyncio.TimerHandle | None = None
 
     @property
@@ -106,6 +116,7 @@ class LiveParticipant:
             connected=self.present,
             tracks=[track_view(track) for track in self.tracks.values()],
             capture=self.copy.view,
+            quality=self.quality,
         )
 
     def mute(self, track_id: str, muted: bool) -> None:
@@ -135,6 +146,7 @@ class PeerMessages:
         """The peer was removed: announce the end of its tracks and listen to it no more."""
         for track in list(self._participant.tracks.values()):
             self.track_unpublished(track)
+        self._participant.quality = None
         self._active = False
 
     def subscribe_offer(self, offer_id: int, sdp: str, tracks: Sequence[SubscribedTrack]) -> None:
@@ -171,6 +183,20 @@ class PeerMessages:
             log.info("transport_state", participant_id=self._participant.id, transport=transport.value, state=state)
             if self._participant.access != "page":
                 self._audience.media_state(self._participant, state)
+
+    def quality(self, report: QualityReport) -> None:
+        if not self._active:
+            return
+        participant = self._participant
+        changed = report.quality is not participant.quality
+        participant.quality = report.quality
+        participant.send(
+            ConnectionQuality(participant_id=participant.id, quality=report.quality, findings=list(report.findings))
+        )
+        if changed:
+            self._audience.broadcast(
+                ConnectionQuality(participant_id=participant.id, quality=report.quality), but=participant.id
+            )
 
     def limit_reached(self, limit: Limit) -> None:
         if self._active:

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from sfu.engine import Sfu
-from sfu.interfaces import DeliveryState, Limit, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import (
+    DeliveryState,
+    Limit,
+    QualityReport,
+    SubscribedTrack,
+    TrackInfo,
+    TrackKind,
+    TrackRequest,
+    TransportName,
+)
 from sfu.settings import MediaSettings
 from tests.support import sdp
 from tests.support.encoded import OPUS_SAMPLES, opus_packets, vp8_frames, vp8_payloads
@@ -25,6 +34,7 @@ class Observer:
         self.published: list[TrackInfo] = []
         self.states: list[tuple[TransportName, str]] = []
         self.deliveries: list[tuple[str, DeliveryState]] = []
+        self.qualities: list[QualityReport] = []
 
     def subscribe_offer(self, offer_id: int, sdp: str, tracks: Sequence[SubscribedTrack]) -> None:
         self.offers.put_nowait((offer_id, sdp))
@@ -42,6 +52,9 @@ class Observer:
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
+
+    def quality(self, report: QualityReport) -> None:
+        self.qualities.append(report)
 
     def limit_reached(self, limit: Limit) -> None:
         raise AssertionError(limit)

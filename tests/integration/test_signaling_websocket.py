@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sfu.interfaces import Limit, TransportName
+from sfu.interfaces import Finding, Limit, Quality, QualityReport, TransportName, Trouble
 from signaling import connection
 from signaling.problems import WEBSOCKET_ERRORS
 from signaling.settings import SessionSettings
@@ -436,6 +436,55 @@ async def test_an_ice_restart_is_offered_or_refused_where_the_connection_was_giv
     await page.send(type="ice_restart", transport="subscribe")
     assert (await page.expect("error"))["id"] == "connection_gone"
     assert peer.offers == offers + 1
+
+
+async def test_the_quality_of_a_connection_is_told_to_everybody_and_what_is_wrong_to_the_one_concerned(
+    control: Control,
+) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    witness, _ = await control.arrive(session, "Witness")
+    observer = control.peer(session, joined).observer
+    fair = QualityReport(Quality.FAIR, (Finding(Trouble.UPLINK_LOSS, 4.0),))
+    observer.quality(fair)
+    observer.quality(QualityReport(Quality.FAIR, (Finding(Trouble.JITTER, 35.0),)))
+    observer.quality(QualityReport(Quality.GOOD, ()))
+    own = [await page.expect("connection_quality") for _ in range(3)]
+    assert [(m["quality"], [tuple(f.values()) for f in m["findings"]]) for m in own] == [
+        ("fair", [("uplink_loss", 4.0)]),
+        ("fair", [("jitter", 35.0)]),
+        ("good", []),
+    ]
+    others = [await witness.expect("connection_quality") for _ in range(2)]
+    assert [(m["participant_id"], m["quality"], m["findings"]) for m in others] == [
+        (joined["participant_id"], "fair", []),
+        (joined["participant_id"], "good", []),
+    ]
+    later, _ = await control.arrive(session, "Later")
+    qualities = {p["participant_id"]: p["quality"] for p in later.seen[0]["participants"]}
+    assert qualities.pop(joined["participant_id"]) == "good"
+    assert set(qualities.values()) == {None}, "nothing is known of the others"
+    metrics = (await control.call("GET", control.operators_url + "/metrics")).body.decode()
+    assert 'stemroom_connections{quality="good"} 1.0' in metrics
+    assert 'stemroom_connections{quality="poor"} 0.0' in metrics
+    await page.socket.close()
+
+
+async def test_a_participant_with_new_connections_is_of_unknown_quality_again(control: Control) -> None:
+    session = await control.create()
+    first, joined = await control.arrive(session)
+    witness, _ = await control.arrive(session, "Witness")
+    stale = control.peer(session, joined).observer
+    stale.quality(QualityReport(Quality.POOR, ()))
+    assert (await witness.expect("connection_quality"))["quality"] == "poor"
+    again = await control.enter(joined)
+    updated = await witness.expect("participant_updated")
+    assert updated["participant"]["quality"] is None
+    stale.quality(QualityReport(Quality.FAIR, ()))
+    control.peer(session, joined).observer.quality(QualityReport(Quality.GOOD, ()))
+    assert (await witness.expect("connection_quality"))["quality"] == "good"
+    assert await first.close_code() == connection.CLOSE_REPLACED
+    await again.socket.close()
 
 
 async def page_offer(page: Page) -> Json:

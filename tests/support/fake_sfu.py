@@ -187,6 +187,7 @@ def _figures(peer: FakePeer) -> ParticipantFigures:
     return ParticipantFigures(
         participant_id=peer.participant_id,
         rtt_ms=None,
+        connection=None,
         publish=TransportFigures(state="new"),
         subscribe=TransportFigures(state="new"),
         left_out=[],

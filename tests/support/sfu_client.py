@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from sfu.interfaces import (
     DeliveryState,
     Limit,
+    Limit,
+    QualityReport,
     StreamInfo,
     SubscribedTrack,
     TrackInfo,
@@ -36,6 +38,7 @@ class SfuClient:
         self.states: list[tuple[TransportName, str]] = []
         self.limits: list[Limit] = []
         self.deliveries: list[tuple[str, DeliveryState]] = []
+        self.qualities: list[QualityReport] = []
         self.got: list[tuple[int, int, int, bytes]] = []
         self.published: list[TrackInfo] = []
         self.ended: list[TrackInfo] = []
@@ -69,6 +72,10 @@ class SfuClient:
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
+        self.changed.set()
+
+    def quality(self, report: QualityReport) -> None:
+        self.qualities.append(report)
         self.changed.set()
 
     def limit_reached(self, limit: Limit) -> None:

@@ -185,6 +185,14 @@ def test_holes_are_counted_by_how_they_ended() -> None:
     assert (missing.missed, missing.reordered, missing.repaired, missing.lost) == (5, 2, 2, 1)
 
 
+def test_sound_that_comes_soon_after_it_was_asked_for_counts_as_repaired_on_a_short_path() -> None:
+    missing = skipped(0, 20)
+    missing.due(0.02, PATIENCE_S)
+    for number in range(20):
+        missing.arrived(number, 0.025)
+    assert (missing.missed, missing.reordered, missing.repaired) == (20, 0, 20)
+
+
 def test_one_request_names_a_limited_number_and_the_rest_follows() -> None:
     missing = skipped(0, MAX_PER_REQUEST + 10)
     assert missing.due(LATER, PATIENCE_S) == list(range(MAX_PER_REQUEST))

@@ -13,6 +13,7 @@ import { Controls } from './ui/controls.js';
 import { byId, setText } from './ui/dom.js';
 import { announce, toast } from './ui/notices.js';
 import { explain, explainInCall } from './ui/problems.js';
+import { showOwnTrouble } from './ui/quality.js';
 import { Tiles } from './ui/tiles.js';
 
 /** @typedef {import('./messages.js').Identity} Identity */
@@ -94,6 +95,7 @@ export class Call {
     });
     room.on('recording', (recording) => this.#recordingChanged(recording));
     room.on('connection', () => this.#showConnection());
+    room.on('troubles', showOwnTrouble);
     room.on('joined', ({ display_name }) => announce(`${display_name} joined`));
     room.on('left', ({ participant, reason }) =>
       announce(`${participant.display_name} ${reason === 'lost' ? 'lost the connection' : 'left'}`),
@@ -118,6 +120,7 @@ export class Call {
     for (const dialog of document.querySelectorAll('dialog')) dialog.close();
     document.body.classList.remove('is-recording');
     byId('connection-banner', HTMLElement).hidden = true;
+    showOwnTrouble([]);
     byId('room', HTMLElement).hidden = true;
   }
 

@@ -8,6 +8,13 @@
 /** @typedef {'publish' | 'subscribe'} TransportName */
 /** @typedef {'host' | 'guest'} Role */
 
+/** @typedef {'good' | 'fair' | 'poor' | 'lost'} Quality */
+
+/**
+ * What is wrong with one's own connection; `value` in per cent (losses) or milliseconds, 0 for `silent`.
+ * @typedef {{trouble: 'uplink_loss' | 'uplink_repair' | 'downlink_loss' | 'round_trip' | 'jitter' | 'silent', value: number}} Finding
+ */
+
 /** @typedef {{mid: string, kind: TrackKind}} TrackRequest */
 /** @typedef {{mid: string, track_id: string, participant_id: string, kind: TrackKind}} SubscribedTrack */
 /** @typedef {'whole' | 'reduced' | 'paused'} DeliveryState what this page's network lets through of a picture */
@@ -31,6 +38,7 @@
  * @property {boolean} connected
  * @property {TrackView[]} tracks
  * @property {CaptureView | null} capture
+ * @property {Quality | null} quality of the connection; null: not known yet
  */
 
 /**
@@ -81,6 +89,7 @@
 /** @typedef {{type: 'track_published', participant_id: string, track: TrackView}} TrackPublished */
 /** @typedef {{type: 'track_unpublished', participant_id: string, track_id: string}} TrackUnpublished */
 /** @typedef {{type: 'track_muted', track_id: string, muted: boolean, participant_id: string}} TrackMuted */
+/** @typedef {{type: 'connection_quality', participant_id: string, quality: Quality, findings: Finding[]}} ConnectionQuality findings: of oneself only, the worst first */
 /** @typedef {{type: 'active_speakers', dominant: string | null, speaking: string[]}} ActiveSpeakers who speaks, the dominant one first */
 /** @typedef {{type: 'recording_status', recording: RecordingView}} RecordingStatus */
 /** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
@@ -91,7 +100,8 @@
 
 /**
  * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
- *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | CaptureStatus | Heartbeat | Clock
+ *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | CaptureStatus | ConnectionQuality
+ *   | Heartbeat | Clock
  *   | ErrorMessage} ServerMessage
  */
 

@@ -44,6 +44,7 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
  *   left: {participant: ParticipantView, reason: string},
  *   media: readonly ReceivedTrack[],
  *   recording: RecordingView | null,
+ *   troubles: readonly import('./messages.js').Finding[],
  *   connection: Connection,
  *   error: {id: string, detail: string, negotiation: boolean},
  *   closed: import('./protocol.js').CloseReason,
@@ -209,6 +210,9 @@ export class Room extends Emitter {
   /** @param {ServerMessage} message */
   #rosterMessage(message) {
     const { changed, joined, left } = this.#roster.apply(message);
+    if (message.type === 'connection_quality' && message.participant_id === this.#participantId) {
+      this.emit('troubles', message.findings);
+    }
     if (!changed) return;
     if (joined) this.emit('joined', joined);
     if (left) this.emit('left', left);

@@ -62,7 +62,8 @@ export class Roster {
       case 'track_published':
       case 'track_unpublished':
       case 'track_muted':
-      case 'capture_status': {
+      case 'capture_status':
+      case 'connection_quality': {
         const participant = this.#participants.get(message.participant_id);
         if (participant) update(participant, message, participant === this.own);
         return { changed: participant !== undefined };
@@ -82,7 +83,8 @@ export class Roster {
 /**
  * @param {ParticipantView} participant changed in place
  * @param {import('./messages.js').TrackPublished | import('./messages.js').TrackUnpublished
- *   | import('./messages.js').TrackMuted | import('./messages.js').CaptureStatus} message
+ *   | import('./messages.js').TrackMuted | import('./messages.js').CaptureStatus
+ *   | import('./messages.js').ConnectionQuality} message
  * @param {boolean} own
  */
 function update(participant, message, own) {
@@ -101,6 +103,9 @@ function update(participant, message, own) {
       break;
     case 'capture_status':
       participant.capture = message.capture;
+      break;
+    case 'connection_quality':
+      participant.quality = message.quality;
       break;
   }
 }

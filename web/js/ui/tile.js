@@ -6,6 +6,7 @@
 import { h, setText } from './dom.js';
 import { clockTime, initials } from './format.js';
 import { icon, setIcon } from './icons.js';
+import { QualityBars, qualityWords } from './quality.js';
 
 /** @typedef {import('../messages.js').ParticipantView} ParticipantView */
 /** @typedef {import('../messages.js').CaptureView} CaptureView */
@@ -38,6 +39,7 @@ export class Tile {
   #delivery = h('span', { class: 'tile-delivery', hidden: true });
   #copy = h('span', { class: 'tile-copy', hidden: true });
   #copyText = h('span', {});
+  #quality = new QualityBars();
   #onBlocked;
   element;
 
@@ -61,7 +63,7 @@ export class Tile {
       this.#video,
       h('div', { class: 'tile-ring', 'aria-hidden': 'true' }),
       h('div', { class: 'tile-top' }, this.#badge, this.#delivery, this.#copy),
-      h('div', { class: 'tile-bottom' }, this.#microphone, this.#name),
+      h('div', { class: 'tile-bottom' }, this.#microphone, this.#name, this.#quality.element),
     );
   }
 
@@ -97,13 +99,14 @@ export class Tile {
     this.#badge.hidden = presence === '';
     this.#badge.classList.toggle('tile-badge-warning', !participant.connected);
     this.#showCopy(state.capture);
+    this.#quality.show(participant.quality);
     const delivery = pictured ? DELIVERIES[state.delivery] : '';
     setText(this.#delivery, delivery);
     this.#delivery.hidden = delivery === '';
     this.#delivery.title = 'Your network does not carry this picture in full at present. The recording is not touched.';
     this.element.classList.toggle('tile-paused', pictured && state.delivery === 'paused');
     const sound = !hasMicrophone ? 'no microphone' : microphoneMuted ? 'microphone muted' : 'microphone on';
-    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off', delivery];
+    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off', delivery, participant.quality ? qualityWords(participant.quality) : ''];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 
