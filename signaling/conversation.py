@@ -14,6 +14,7 @@ from signaling.messages import (
     IceCandidate,
     IceRestart,
     Layer,
+    PageReport,
     ParticipantLeft,
     TrackMuted,
     WebrtcAnswer,
@@ -59,11 +60,23 @@ class Conversation:
                     ),
                     but=self._participant.id,
                 )
+            case PageReport():
+                self._report(message)
             case ParticipantLeft():
                 self._room.leave(self._participant, "left")
             case _:
                 return self._refuse("bad_message")
         return None
+
+    def _report(self, message: PageReport) -> None:
+        """Not taken without a word: a page that reports too often has other troubles."""
+        now_s = self._room.clock.now_ms() / 1000
+        if self._participant.page.take(message.figures, message.errors, now_s):
+            self._counters["page_reports"] += 1
+            for id, count in message.errors.items():
+                self._counters[f"page_error_{id}"] += count
+        else:
+            self._counters["page_reports_too_many"] += 1
 
     def _offer(self, message: WebrtcOffer) -> Error | None:
         peer = self._participant.peer

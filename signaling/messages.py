@@ -17,6 +17,7 @@ from sfu.interfaces import (
     TrackRequest,
     TransportName,
 )
+from signaling.page_reports import Errors, PageFigures
 
 MAX_MESSAGE_BYTES = 128 * 1024
 """Largest WebSocket message taken: an SDP of 64 KiB with JSON escapes fits."""
@@ -171,6 +172,13 @@ class CaptureStatus(Message, tag="capture_status"):
     participant_id: str = ""
 
 
+class PageReport(Message, tag="page_report"):
+    """How it goes, from the page: every 10 s, and sooner when something went wrong. Kept for operators."""
+
+    figures: PageFigures
+    errors: Errors = {}
+
+
 # --- from the server
 
 
@@ -272,6 +280,7 @@ FromParticipant = (
     | Heartbeat
     | Clock
     | CaptureStatus
+    | PageReport
     | ParticipantLeft
 )
 FromServer = (

@@ -35,6 +35,7 @@ class StudioCollector(Collector):
         yield _gauge("participants", "Participants in live rooms", sum(len(room.participants) for room in rooms))
         yield _gauge("participants_connected", "Those with a WebSocket", sum(room.connected for room in rooms))
         yield self._qualities(rooms)
+        yield from self._pages(rooms)
         yield _gauge("tracks", "Published tracks", sum(len(room.media.tracks()) for room in rooms))
         yield _gauge("recordings_running", "Running recordings", sum(room.recording is not None for room in rooms))
         yield _gauge("catalog_facts_waiting", "Facts that the database has not taken yet", len(studio.queue))
@@ -52,6 +53,28 @@ class StudioCollector(Collector):
         for quality in Quality:
             family.add_metric([quality.value], counts[quality])
         return family
+
+    def _pages(self, rooms: list[LiveRoom]) -> Iterator[Metric]:
+        """What pages said last."""
+        pages = [p.page.newest for room in rooms for p in room.participants.values() if p.page.newest is not None]
+        limits = Counter(sent.limited_by for page in pages for sent in page.sent if sent.height)
+        family = GaugeMetricFamily(
+            "stemroom_pictures_sent",
+            "Pictures that pages send, by what holds their encoder back",
+            labels=["limited_by"],
+        )
+        for reason in ("none", "cpu", "bandwidth", "other"):
+            family.add_metric([reason], limits[reason])
+        yield family
+        paths = Counter(
+            (path.candidate, path.protocol) for page in pages for path in (page.publish, page.subscribe) if path
+        )
+        family = GaugeMetricFamily(
+            "stemroom_paths", "Connections by the way that they take", labels=["candidate", "protocol"]
+        )
+        for (candidate, protocol), count in sorted(paths.items()):
+            family.add_metric([candidate, protocol], count)
+        yield family
 
     def _media(self) -> Iterator[Metric]:
         received = sent = 0.0

@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from signaling import problems
 from signaling.metrics import StudioCollector
+from signaling.page_reports import PageReports
 from signaling.problems import Problem
 from signaling.studio import Studio
 
@@ -52,9 +53,13 @@ class OperatorsApi:
 
     async def stats(self, request: web.Request) -> web.Response:
         id = request.match_info["room_id"]
-        if self._studio.rooms.get(id) is None:
+        room = self._studio.rooms.get(id)
+        if room is None:
             raise Problem("unknown_session")
-        return _json(self._room(id) | {"media": self._studio.sfu.figures(id)})
+        pages = {
+            participant.id: _page(participant.page, room.clock.now_ms()) for participant in room.participants.values()
+        }
+        return _json(self._room(id) | {"media": self._studio.sfu.figures(id), "pages": pages})
 
     def _room(self, id: str) -> dict[str, Any]:
         room = self._studio.rooms.live[id]
@@ -67,6 +72,15 @@ class OperatorsApi:
             "recording_id": room.recording.id if room.recording else None,
             "session_ms": room.clock.now_ms(),
         }
+
+
+def _page(page: PageReports, now_ms: float) -> dict[str, Any]:
+    """What a participant's page said last, and how long ago; null before it said anything."""
+    return {
+        "age_s": round(now_ms / 1000 - page.at, 1) if page.newest else None,
+        "figures": page.newest,
+        "errors": page.errors,
+    }
 
 
 def _json(document: Any, status: int = 200) -> web.Response:

@@ -34,6 +34,7 @@ from signaling.messages import (
     TrackView,
     WebrtcOffer,
 )
+from signaling.page_reports import PageReports
 from signaling.problems import WEBSOCKET_ERRORS
 from storage.models import Participant
 
@@ -81,7 +82,8 @@ class LocalCopy:
 
 
 class LiveParticipant:
-    def __init__(self, row: Participant) -> None:
+    def __init__(self, row: Participant, now_s: float) -> None:
+        """`now_s`: session time."""
         self.id = row.id
         self.display_name = row.display_name
         self.role = cast(Role, row.role)
@@ -98,6 +100,7 @@ class LiveParticipant:
         self.tracks: dict[str, TrackInfo] = {}
         self.copy = LocalCopy()
         self.quality: Quality | None = None
+        self.page = PageReports(now_s)
         self._grace: asyncio.TimerHandle | None = None
 
     @property

@@ -144,7 +144,7 @@ class LiveRoom:
             timer.cancel()
         elif self.full:
             return None
-        participant = self.participants[row.id] = LiveParticipant(row)
+        participant = self.participants[row.id] = LiveParticipant(row, self.clock.now_ms() / 1000)
         if self.recording is not None:
             self._note_in(self.recording, participant)
         return participant

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
+from signaling import messages
 from tests.support import chromium
 
 WEB = Path(__file__).parents[2] / "web"
@@ -131,6 +133,134 @@ def test_codecs_come_in_the_order_of_the_server_with_their_repair(page: Page) ->
     ordered = run(page, "sdp.js", "return m.preferredCodecs(...argument)", [codecs, ["H264", "AV1", "VP8"]])
     assert ordered == [codecs[3], codecs[2], codecs[0], codecs[1]]
     assert run(page, "sdp.js", "return m.preferredCodecs(...argument)", [codecs, ["AV1"]]) == []
+
+
+# --- what a page says about itself
+
+
+def outbound(id: str, at_ms: int, octets: int, **more: object) -> Json:
+    return {"id": id, "type": "outbound-rtp", "kind": "video", "timestamp": at_ms, "bytesSent": octets, **more}
+
+
+def summaries(page: Page, *moments: tuple[list[Json], list[Json]]) -> list[Json]:
+    """Of one page, of what getStats of its two connections said at these moments."""
+    body = "const s = new m.PageSummary(); return argument.map(([publish, subscribe]) => s.take(publish, subscribe))"
+    found: list[Json] = run(page, "page_figures.js", body, [list(moment) for moment in moments])
+    return found
+
+
+def test_a_page_without_connections_has_nothing_to_say(page: Page) -> None:
+    assert summaries(page, ([], [])) == [{"sent": [], "received": None, "publish": None, "subscribe": None}]
+
+
+def test_layers_of_a_camera_are_summed_and_the_largest_speaks_for_them(page: Page) -> None:
+    def moment(at_ms: int, octets: int) -> list[Json]:
+        small = outbound("a", at_ms, octets, frameHeight=180, frameWidth=320, qualityLimitationReason="none")
+        large = outbound("b", at_ms, 4 * octets, frameHeight=720, frameWidth=1280, framesPerSecond=29.97)
+        report = {"id": "r", "type": "remote-inbound-rtp", "timestamp": at_ms, "localId": "b", "fractionLost": 0.03125}
+        return [small, large | {"qualityLimitationReason": "cpu"}, report]
+
+    first, second = summaries(page, (moment(1000, 1000), []), (moment(11_000, 251_000), []))
+    assert first["sent"][0]["bitrate_bps"] == 0, "a rate needs two readings"
+    assert second["sent"] == [
+        {
+            "kind": "camera",
+            "bitrate_bps": 1_000_000,
+            "width": 1280,
+            "height": 720,
+            "fps": 30,
+            "limited_by": "cpu",
+            "lost": 0.0313,
+        }
+    ]
+
+
+def test_what_is_received_is_told_since_the_report_before(page: Page) -> None:
+    def inbound(id: str, n: int) -> Json:
+        counters = ("packetsReceived", "packetsLost", "freezeCount", "framesDropped", "concealedSamples")
+        return {
+            "id": id,
+            "type": "inbound-rtp",
+            "timestamp": 10_000 * n,
+            "bytesReceived": 125_000 * n,
+            "totalSamplesReceived": 1000 * n,
+            "totalFreezesDuration": 0.25 * n,
+            "jitterBufferDelay": 3.0 * n,
+            "jitterBufferEmittedCount": 50 * n,
+            **dict.fromkeys(counters, 10 * n),
+        }
+
+    *_, last = summaries(page, *(([], [inbound("a", n), inbound("b", n)]) for n in (1, 2, 3)))
+    assert last["received"] == {
+        "tracks": 2,
+        "bitrate_bps": 200_000,
+        "packets": 20,
+        "lost": 20,
+        "freezes": 20,
+        "frozen_ms": 500,
+        "frames_dropped": 20,
+        "concealed": 0.01,
+        "jitter_buffer_ms": 60,
+    }
+
+
+def test_counters_that_go_back_and_nonsense_stay_within_what_the_studio_takes(page: Page) -> None:
+    ids = {"type": "inbound-rtp", "id": "a"}
+    before = ids | {"timestamp": 1000, "packetsReceived": 100, "packetsLost": 5, "bytesReceived": 0}
+    after = ids | {"timestamp": 1000.000001, "packetsReceived": 3, "packetsLost": -7, "bytesReceived": 1e15}
+    broken = [outbound("b", 1, 1, frameHeight=None, framesPerSecond="x", qualityLimitationReason="tiredness")]
+    _, last = summaries(page, ([], [before]), (broken, [after]))
+    received, (sent,) = last["received"], last["sent"]
+    assert (received["packets"], received["lost"], received["bitrate_bps"]) == (0, 0, 10_000_000_000)
+    assert (sent["height"], sent["fps"], sent["limited_by"]) == (0, 0, "none")
+    read = {"type": "page_report", "figures": last}
+    assert isinstance(messages.decode(msgspec.json.encode(read)), messages.PageReport)
+
+
+@pytest.mark.parametrize(
+    ("local", "shown"),
+    [
+        ({"candidateType": "host", "protocol": "udp"}, ("host", "udp")),
+        ({"candidateType": "prflx", "protocol": "tcp"}, ("prflx", "tcp")),
+        ({"candidateType": "relay", "protocol": "udp", "relayProtocol": "tls"}, ("relay", "tls")),
+        ({"candidateType": "unheard of"}, ("host", "udp")),
+    ],
+)
+def test_the_way_is_that_of_the_selected_pair(page: Page, local: Json, shown: tuple[str, str]) -> None:
+    def pair(id: str, rtt_s: float) -> Json:
+        return {"id": id, "type": "candidate-pair", "localCandidateId": f"local-{id}", "currentRoundTripTime": rtt_s}
+
+    stats = [
+        pair("old", 9.0),
+        pair("new", 0.02) | {"availableOutgoingBitrate": 1_234_567.8},
+        {"id": "t", "type": "transport", "selectedCandidatePairId": "new"},
+        {"id": "local-new", "type": "local-candidate"} | local,
+        {"id": "local-old", "type": "local-candidate", "candidateType": "srflx", "protocol": "udp"},
+    ]
+    [figures] = summaries(page, (stats, []))
+    path = figures["publish"]
+    assert ((path["candidate"], path["protocol"]), path["rtt_ms"]) == (shown, 20)
+    assert path["available_bps"] == 1_234_568
+    assert figures["subscribe"] is None
+
+
+@pytest.mark.parametrize(
+    ("findings", "words"),
+    [
+        ([], ""),
+        ([["uplink_loss", 8.04]], "Your network loses 8 % of the packets you send"),
+        ([["uplink_repair", 12.4]], "Your network loses 12 % of the packets you send. They are sent again"),
+        ([["downlink_loss", 5.5]], "Your network loses 5.5 % of what is sent to you"),
+        ([["round_trip", 612], ["jitter", 50]], "takes 0.6 s to the studio and back"),
+        ([["jitter", 50]], "unevenly"),
+        ([["silent", 0]], "Nothing of your microphone or camera reaches the studio"),
+    ],
+)
+def test_what_is_wrong_with_ones_own_line_is_said_in_words(page: Page, findings: list[list[Any]], words: str) -> None:
+    told = [{"trouble": trouble, "value": value} for trouble, value in findings]
+    said = run(page, "ui/quality.js", "return m.troubleWords(argument)", told)
+    assert words in said
+    assert bool(said) is bool(findings)
 
 
 # --- layers

@@ -62,6 +62,38 @@ async def test_metrics_are_read_at_scrape_time_and_parse(control: Control) -> No
     await page.socket.close()
 
 
+async def test_what_a_page_reports_is_shown_and_counted(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    quiet, quiet_joined = await control.arrive(session, "Quiet")
+    camera = {"kind": "camera", "bitrate_bps": 1_500_000, "height": 720, "limited_by": "cpu"}
+    path = {"candidate": "relay", "protocol": "tcp", "rtt_ms": 80.0}
+    figures = {"sent": [camera], "publish": path, "subscribe": path}
+    await page.send(type="page_report", figures=figures, errors={"script": 3})
+    await page.send(type="page_report", figures=figures, errors={"no such error": 3})
+    assert (await page.expect("error"))["id"] == "bad_message"
+    stats = await control.call("GET", control.operators_url + f"/api/v1/rooms/{session['session_id']}/stats")
+    shown = stats.json["pages"][joined["participant_id"]]
+    assert shown["figures"]["sent"][0]["limited_by"] == "cpu"
+    assert shown["figures"]["publish"]["candidate"] == "relay"
+    assert shown["errors"] == {"script": 3}
+    assert 0 <= shown["age_s"] < 60
+    assert stats.json["pages"][quiet_joined["participant_id"]] == {"age_s": None, "figures": None, "errors": {}}
+    metrics = (await control.call("GET", control.operators_url + "/metrics")).body.decode()
+    assert 'stemroom_control_events_total{event="page_error_script"} 3.0' in metrics
+    assert 'stemroom_control_events_total{event="page_reports"} 1.0' in metrics
+    assert 'stemroom_pictures_sent{limited_by="cpu"} 1.0' in metrics
+    assert 'stemroom_paths{candidate="relay",protocol="tcp"} 2.0' in metrics
+    for _ in range(10):
+        await page.send(type="page_report", figures={}, errors={})
+    await page.send(type="clock", page_ms=1)
+    await page.expect("clock")
+    assert control.studio.counters["page_reports_too_many"] >= 6
+    assert len([message for message in page.seen if message["type"] == "error"]) == 1
+    await page.socket.close()
+    await quiet.socket.close()
+
+
 async def test_health_turns_bad_while_recordings_are_at_risk(control: Control) -> None:
     url = control.operators_url + "/healthz"
     assert (await control.call("GET", url)).json == {"status": "ok", "alarms": []}

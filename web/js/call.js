@@ -8,6 +8,7 @@ import * as api from './api.js';
 import { Capture } from './capture.js';
 import { saveMutes } from './identity.js';
 import { LocalLevel } from './meter.js';
+import { PageReports } from './page_reports.js';
 import { Room } from './room.js';
 import { Controls } from './ui/controls.js';
 import { byId, setText } from './ui/dom.js';
@@ -36,6 +37,7 @@ export class Call {
   #pending = false;
   #sentStatus = '';
   #statusMs = -Infinity;
+  #reports;
   /** @type {(() => void)[]} */
   #undo = [];
   room;
@@ -52,6 +54,7 @@ export class Call {
     this.#devices = devices;
     this.#uploads = uploads;
     this.room = new Room(identity);
+    this.#reports = new PageReports(this.room);
     for (const kind of devices.muted) this.room.setMuted(kind, true);
     this.capture = new Capture(identity, this.room.clock, spool, uploads);
     this.#tiles = new Tiles(this.room, devices, () => this.#ownCapture(), () => this.#level.read());
@@ -86,7 +89,7 @@ export class Call {
     this.#undo.push(
       () => clearInterval(tick),
       this.#devices.on('changed', () => this.#devicesChanged()),
-      this.#devices.on('lost', (kind) => toast(`The ${kind} was unplugged. Choose another one under Devices.`, { kind: 'error' })),
+      this.#devices.on('lost', (kind) => this.#deviceLost(kind)),
       this.#uploads.on('progress', () => this.#sendStatus()),
     );
     room.on('welcome', (welcome) => {
@@ -107,11 +110,21 @@ export class Call {
       else if (negotiation) toast(`The studio cannot take this browser’s sound or picture (${id}). Choose other devices, or use a current Chrome, Edge or Firefox.`, { kind: 'error' });
     });
     this.capture.on('running', () => this.#sendStatus());
-    this.capture.on('problem', (problem) => toast(problem, { kind: 'error' }));
+    this.capture.on('problem', (problem) => {
+      this.#reports.note('capture');
+      toast(problem, { kind: 'error' });
+    });
+  }
+
+  /** @param {import('./publisher.js').OwnKind} kind */
+  #deviceLost(kind) {
+    this.#reports.note('device_lost');
+    toast(`The ${kind} was unplugged. Choose another one under Devices.`, { kind: 'error' });
   }
 
   #close() {
     for (const undo of this.#undo) undo();
+    this.#reports.close();
     void this.capture.stop();
     this.#level.setTrack(undefined);
     this.#devices.close();

@@ -31,6 +31,27 @@
  */
 
 /**
+ * What the page sends of one kind; of several layers the sum, and size and reason of the largest. `lost`: 0 to 1.
+ * @typedef {{kind: TrackKind, bitrate_bps: number, width: number, height: number, fps: number,
+ *   limited_by: 'none' | 'cpu' | 'bandwidth' | 'other', lost: number}} SentFigures
+ */
+
+/**
+ * All that the page receives, since its report before. `concealed`: share of the sound that was made up.
+ * @typedef {{tracks: number, bitrate_bps: number, packets: number, lost: number, freezes: number, frozen_ms: number,
+ *   frames_dropped: number, concealed: number, jitter_buffer_ms: number}} ReceivedFigures
+ */
+
+/**
+ * @typedef {{candidate: 'host' | 'srflx' | 'prflx' | 'relay', protocol: 'udp' | 'tcp' | 'tls', rtt_ms: number,
+ *   available_bps: number}} PathFigures
+ */
+
+/** @typedef {{sent: SentFigures[], received: ReceivedFigures | null, publish: PathFigures | null, subscribe: PathFigures | null}} PageFigures */
+
+/** @typedef {'script' | 'connection_failed' | 'refused' | 'device_lost' | 'capture'} PageErrorId */
+
+/**
  * @typedef {object} ParticipantView
  * @property {string} participant_id
  * @property {string} display_name
@@ -116,6 +137,7 @@
  *   | {type: 'heartbeat'}
  *   | {type: 'clock', page_ms: number}
  *   | {type: 'capture_status', recording_id: string, capture: CaptureView}
+ *   | {type: 'page_report', figures: PageFigures, errors: Partial<Record<PageErrorId, number>>}
  *   | {type: 'participant_left'}} PageMessage
  */
 

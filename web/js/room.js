@@ -162,6 +162,15 @@ export class Room extends Emitter {
     this.#signaling.send({ type: 'capture_status', recording_id: recordingId, capture });
   }
 
+  /**
+   * @param {import('./messages.js').PageFigures} figures
+   * @param {Partial<Record<import('./messages.js').PageErrorId, number>>} errors
+   * @returns {boolean} false: not connected, not sent
+   */
+  sendPageReport(figures, errors) {
+    return this.#signaling.send({ type: 'page_report', figures, errors });
+  }
+
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
     this.#roster.replace(welcome.participants);
