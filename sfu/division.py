@@ -48,6 +48,10 @@ class Division:
         for track_id, state in self._told.items():
             self._tell(track_id, state)
 
+    def state(self, track_id: str) -> DeliveryState:
+        """How a picture is delivered, as it was told last."""
+        return self._told.get(track_id, DeliveryState.WHOLE)
+
     def is_short(self, estimator: BandwidthEstimator) -> bool:
         return estimator.target_bps < SHORT * self._divided_bps
 

@@ -36,6 +36,7 @@ class EncodingFigures(msgspec.Struct, kw_only=True):
     rid: str
     size: tuple[int, int] | None
     """Width and height of the last key frame, where the payload says it."""
+    temporal_layers: int
     fps: float | None
     """None for sound."""
     bitrate_bps: int
@@ -96,12 +97,14 @@ class SubscriptionFigures(msgspec.Struct, kw_only=True):
     """Of the encoding that is sent; None: nothing is sent."""
     wanted_rid: str | None
     """Of the encoding that it is to have: another one while its key frame is waited for."""
+    temporal_layer: int | None
+    """The highest that is sent; None: all of them."""
     wanted_height: int | None
     """Lines of the picture as the viewer shows it; None: not said."""
     reason: str
-    """Why that and no more: `hidden`, the viewer does not show it; `not_among_loudest`, others are
-    louder; `no_media`, nothing comes of the track; `key_frame`, that of the wanted layer is waited for; empty, it gets
-    what it wants."""
+    """Why that and no more: `hidden`, the viewer does not show it; `not_among_loudest`, others are louder; `network`,
+    that of the viewer carries a smaller layer or none (sfu.division); `no_media`, nothing comes of the track;
+    `key_frame`, that of the wanted layer is waited for; empty, it gets what it wants."""
     bitrate_bps: int
     packets: int
     octets: int

@@ -13,7 +13,7 @@ from sfu.figures import (
     TrackFigures,
     TransportFigures,
 )
-from sfu.interfaces import TrackKind
+from sfu.interfaces import DeliveryState, TrackKind
 from sfu.quality import Observation
 from sfu.subscription import Subscription
 from sfu.track import Track
@@ -78,7 +78,7 @@ def _participant(room: "Room", peer: "Peer", gated: Set[str], now: float) -> Par
         subscribe=_transport(peer.subscriber.transport, now),
         left_out=[track.track_id for track in peer.subscriber.left_out],
         tracks=[_track(room, track, now) for track in peer.publisher.tracks.values()],
-        subscriptions=[_subscription(subscription, gated, now) for subscription in subscriptions],
+        subscriptions=[_subscription(peer, subscription, gated, now) for subscription in subscriptions],
     )
 
 
@@ -116,6 +116,7 @@ def _encoding(encoding: Encoding, now: float) -> EncodingFigures:
         ssrc=encoding.ssrc,
         rid=encoding.info.rid,
         size=encoding.size,
+        temporal_layers=encoding.top_layer + 1,
         fps=None if encoding.info.codec == "opus" else round(encoding.frame_rate.update(encoding.frames, now), 1),
         bitrate_bps=round(8 * encoding.rate.update(encoding.octets, now)),
         packets=encoding.packets,
@@ -135,15 +136,16 @@ def _encoding(encoding: Encoding, now: float) -> EncodingFigures:
     )
 
 
-def _subscription(subscription: Subscription, gated: Set[str], now: float) -> SubscriptionFigures:
+def _subscription(peer: "Peer", subscription: Subscription, gated: Set[str], now: float) -> SubscriptionFigures:
     encoding, wants = subscription.encoding, subscription.wants
     return SubscriptionFigures(
         track_id=subscription.track_id,
         ssrc=subscription.ssrc,
         rid=encoding.info.rid if encoding else None,
         wanted_rid=wants.info.rid if wants else None,
+        temporal_layer=subscription.view.limit if subscription.view else None,
         wanted_height=subscription.wanted_height,
-        reason=_reason(subscription, gated),
+        reason=_reason(subscription, gated, peer.subscriber.delivery(subscription.track_id)),
         bitrate_bps=round(8 * subscription.rate.update(subscription.octets, now)),
         packets=subscription.packets,
         octets=subscription.octets,
@@ -159,11 +161,13 @@ def _subscription(subscription: Subscription, gated: Set[str], now: float) -> Su
     )
 
 
-def _reason(subscription: Subscription, gated: Set[str]) -> str:
+def _reason(subscription: Subscription, gated: Set[str], delivery: DeliveryState) -> str:
     if subscription.wanted_height == 0:
         return "hidden"
     if subscription.track_id in gated:
         return "not_among_loudest"
+    if delivery is not DeliveryState.WHOLE:
+        return "network"
     if subscription.wants is None:
         return "no_media"
     return "" if subscription.wants is subscription.encoding else "key_frame"

@@ -65,6 +65,10 @@ class Subscriber:
         """How often a track found no place."""
         self.transport: Transport | None = None
 
+    def delivery(self, track_id: str) -> DeliveryState:
+        """What the participant's network lets through of a track."""
+        return self._division.state(track_id)
+
     def subscriptions(self) -> list[Subscription]:
         return [slot.subscription for slot in self._slots if slot.subscription is not None]
 

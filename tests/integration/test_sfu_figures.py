@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sfu.allocation import PAUSED
 from sfu.engine import Sfu
 from sfu.figures import EncodingFigures, ParticipantFigures, SubscriptionFigures
 from sfu.room import Room
@@ -153,6 +154,13 @@ async def test_why_nothing_is_sent_is_said(call: Call) -> None:
     assert (call.watched().rid, call.watched().wanted_rid, call.watched().reason) == ("", "", "")
     call.bob.peer.show(call.watched().track_id, 0)
     assert (call.watched().rid, call.watched().wanted_height, call.watched().reason) == (None, 0, "hidden")
+
+
+async def test_a_picture_that_the_viewers_network_does_not_carry_is_said_to_be_held_back_by_it(call: Call) -> None:
+    await call.show(5)
+    assert call.watched().reason == ""
+    call.bob.peer.subscriber._division._note(call.watched().track_id, PAUSED, 1)
+    assert call.watched().reason == "network"
 
 
 async def test_totals_of_the_node_survive_those_who_leave(call: Call) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from sfu.interfaces import (
     DeliveryState,
     Limit,
-    Limit,
     QualityReport,
     StreamInfo,
     SubscribedTrack,
