@@ -61,9 +61,7 @@ async def test_a_page_reports_what_it_sends_receives_and_how(studio: Studio, roo
 async def test_an_exception_in_a_page_is_counted_without_its_words(studio: Studio, rooms: Rooms) -> None:
     session = await studio.create_session("Broken page")
     ann = await rooms.join(session["host_url"], "Ann")
-    await ann.page.evaluate(
-        "() => { for (const n of [1, 2, 3]) setTimeout(() => { throw new Error('secret words'); }); }"
-    )
+    await ann.page.evaluate(THROW)
     page = await told(studio, session["session_id"], await ann.participant_id(), lambda page: page["errors"] != {})
     assert page["errors"] == {"script": 3}
     assert 'event="page_error_script"} 3' in await studio.operators("/metrics")
