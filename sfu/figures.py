@@ -4,9 +4,63 @@ Counters grow over the life of what they belong to. Bitrates and frame rates are
 read by anybody, at least a second (`sfu.rate`). None: not known. docs/operator.md explains each figure.
 """
 
+import enum
+
 import msgspec
 
 from sfu.interfaces import QualityReport
+
+
+class Reason(enum.StrEnum):
+    """Why a viewer is sent what it is of a track, and no more."""
+
+    BEST = "best"
+    """It is the best that its sender sends."""
+    TILE = "tile"
+    """The picture is not shown larger."""
+    SERVER_MAXIMUM = "server_maximum"
+    """Viewers get no larger one (`media.max_viewer_lines`)."""
+    KEY_FRAME = "key_frame"
+    """That of the wanted layer is waited for."""
+    NETWORK = "network"
+    """That of the viewer carries a smaller layer, fewer frames or none (sfu.division)."""
+    NO_MEDIA = "no_media"
+    """Nothing comes of the track."""
+    NOT_AMONG_LOUDEST = "not_among_loudest"
+    """Others are louder."""
+    MUTED = "muted"
+    """Its publisher switched it off: silence or nothing comes."""
+    HIDDEN = "hidden"
+    """The viewer does not show it."""
+    NOT_TAKEN = "not_taken"
+    """The viewer has not answered the offer yet, refused it, or its connection does not stand; or nothing is there to
+    be carried."""
+
+
+BOUNDS = ("delay", "loss", "queue", "remb")
+"""What holds an estimate where it is: growing queues, loss, a queue that stands and is drained, or a REMB."""
+
+
+class EstimateFigures(msgspec.Struct, kw_only=True):
+    """What the participant's network is taken to carry to it (sfu.congestion)."""
+
+    target_bps: int
+    """Everything that may be sent: media, retransmissions, padding."""
+    bound: str
+    """One of BOUNDS."""
+    state: str
+    """Of the bound by delay: `start` before anything is known, `increase`, `hold` or `decrease`."""
+    useful_bps: int
+    """What its subscriptions could use: nothing is probed beyond."""
+    acknowledged_bps: int | None
+    """What arrives. None, as `queue_ms`, without transport-wide feedback."""
+    queue_ms: float | None
+    """How long packets stand in the queues of the path."""
+    loss: float
+    """As the bound by loss saw it last, 0..1."""
+    probes: int
+    probes_answered: int
+    """Those that showed a rate."""
 
 
 class TransportFigures(msgspec.Struct, kw_only=True):
@@ -25,6 +79,8 @@ class TransportFigures(msgspec.Struct, kw_only=True):
     """SRTP and SRTCP, with their headers."""
     sent_octets: int = 0
     """Payloads of media, retransmissions left out."""
+    estimate: EstimateFigures | None = None
+    """None: its receiver does not say what arrives, or nothing is sent."""
     dropped: dict[str, int] = {}
     """Received datagrams that were not taken, by reason; a reason without any is left out."""
 
@@ -97,14 +153,13 @@ class SubscriptionFigures(msgspec.Struct, kw_only=True):
     """Of the encoding that is sent; None: nothing is sent."""
     wanted_rid: str | None
     """Of the encoding that it is to have: another one while its key frame is waited for."""
+    fitting_rid: str | None
+    """Of the encoding that fits where it is shown, whatever the viewer's network carries; None: none does."""
     temporal_layer: int | None
     """The highest that is sent; None: all of them."""
     wanted_height: int | None
     """Lines of the picture as the viewer shows it; None: not said."""
-    reason: str
-    """Why that and no more: `hidden`, the viewer does not show it; `not_among_loudest`, others are louder; `network`,
-    that of the viewer carries a smaller layer or none (sfu.division); `no_media`, nothing comes of the track;
-    `key_frame`, that of the wanted layer is waited for; empty, it gets what it wants."""
+    reason: Reason
     bitrate_bps: int
     packets: int
     octets: int
@@ -121,8 +176,10 @@ class SubscriptionFigures(msgspec.Struct, kw_only=True):
     """Sequence numbers asked for less than a round trip after they had been sent again."""
     not_retransmitted: int
     """Too old, unknown, or too many at once."""
-    key_frame_requests: int
-    """PLI and FIR of the viewer."""
+    pli: int
+    """Key frames that the viewer asked for (RFC 4585),"""
+    fir: int
+    """and by the other way (RFC 5104), repetitions included."""
 
 
 class ParticipantFigures(msgspec.Struct, kw_only=True):

@@ -30,10 +30,13 @@ class Outbound:
         return list(self._by_ssrc.values())
 
     def counters(self) -> Counter[str]:
-        """Those of `Subscription.counters`, over all subscriptions that there ever were here."""
+        """Those of `Subscription.counters`, over all subscriptions that there ever were here, and probes."""
         totals = Counter(self._past)
         for subscription in self._by_ssrc.values():
             totals.update(subscription.counters())
+        if self.estimator is not None:
+            totals["probes_sent"] = self.estimator.probes
+            totals["probes_answered"] = self.estimator.probes_answered
         return totals
 
     def nack(self, packet: Nack, now: float) -> None:
@@ -46,7 +49,6 @@ class Outbound:
     def key_frame_request(self, packet: KeyFrameRequest) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
         if subscription is not None:
-            subscription.key_frame_requests += 1
             subscription.key_frame_request(packet.fir_number)
 
     def feedback(self, packet: TransportFeedback, now: float) -> None:

@@ -1,20 +1,22 @@
 """Reads the figures of a room (`sfu.figures`) from its parts."""
 
 from collections import Counter
-from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from sfu.congestion.estimator import BandwidthEstimator
 from sfu.encoding import Encoding
 from sfu.figures import (
     EncodingFigures,
+    EstimateFigures,
     ParticipantFigures,
     RoomFigures,
     SubscriptionFigures,
     TrackFigures,
     TransportFigures,
 )
-from sfu.interfaces import DeliveryState, TrackKind
+from sfu.interfaces import TrackKind
 from sfu.quality import Observation
+from sfu.reasons import reason
 from sfu.subscription import Subscription
 from sfu.track import Track
 from sfu.transport import Transport
@@ -27,13 +29,12 @@ NEVER_PAUSING = (TrackKind.MICROPHONE, TrackKind.CAMERA)
 
 
 def room_figures(room: "Room", now: float) -> RoomFigures:
-    gated = {track.track_id for peer in room.peers.values() for track in peer.publisher.tracks.values() if track.gated}
     return RoomFigures(
         room_id=room.room_id,
         dominant=room.dominant,
         speaking=list(room.sound.speaking),
         loudest=room.sound.places,
-        participants=[_participant(room, peer, gated, now) for peer in room.peers.values()],
+        participants=[_participant(room, peer, now) for peer in room.peers.values()],
     )
 
 
@@ -67,9 +68,9 @@ def observe(peer: "Peer") -> Observation:
     )
 
 
-def _participant(room: "Room", peer: "Peer", gated: Set[str], now: float) -> ParticipantFigures:
-    subscriptions = peer.subscriber.subscriptions()
-    round_trips = [s.round_trip_s for s in subscriptions if s.round_trip_s]
+def _participant(room: "Room", peer: "Peer", now: float) -> ParticipantFigures:
+    carried = peer.subscriber.carried()
+    round_trips = [s.round_trip_s for _, s in carried if s.round_trip_s]
     return ParticipantFigures(
         participant_id=peer.participant_id,
         rtt_ms=_milliseconds(min(round_trips, default=0.0)),
@@ -78,7 +79,7 @@ def _participant(room: "Room", peer: "Peer", gated: Set[str], now: float) -> Par
         subscribe=_transport(peer.subscriber.transport, now),
         left_out=[track.track_id for track in peer.subscriber.left_out],
         tracks=[_track(room, track, now) for track in peer.publisher.tracks.values()],
-        subscriptions=[_subscription(peer, subscription, gated, now) for subscription in subscriptions],
+        subscriptions=[_subscription(peer, track, subscription, now) for track, subscription in carried],
     )
 
 
@@ -94,7 +95,23 @@ def _transport(transport: Transport | None, now: float) -> TransportFigures:
         last_check_s=round(now - transport.ice.last_check, 1) if transport.ice.checks else None,
         received_octets=transport.octets,
         sent_octets=transport.outbound.counters()["octets_sent"],
-        dropped={reason: count for reason, count in transport.dropped().items() if count},
+        estimate=_estimate(transport.outbound.estimator) if transport.outbound.estimator is not None else None,
+        dropped={why: count for why, count in transport.dropped().items() if count},
+    )
+
+
+def _estimate(estimator: BandwidthEstimator) -> EstimateFigures:
+    acknowledged_bps = round(estimator.acknowledged_bps) or None
+    return EstimateFigures(
+        target_bps=round(estimator.target_bps),
+        bound=estimator.bound,
+        state=estimator.state.value,
+        useful_bps=round(estimator.useful_bps),
+        acknowledged_bps=acknowledged_bps,
+        queue_ms=round(1000 * estimator.queue_s, 1) if acknowledged_bps is not None else None,
+        loss=round(estimator.loss_fraction, 4),
+        probes=estimator.probes,
+        probes_answered=estimator.probes_answered,
     )
 
 
@@ -136,16 +153,18 @@ def _encoding(encoding: Encoding, now: float) -> EncodingFigures:
     )
 
 
-def _subscription(peer: "Peer", subscription: Subscription, gated: Set[str], now: float) -> SubscriptionFigures:
+def _subscription(peer: "Peer", track: Track | None, subscription: Subscription, now: float) -> SubscriptionFigures:
     encoding, wants = subscription.encoding, subscription.wants
+    options = track.options(subscription) if track is not None else []
     return SubscriptionFigures(
         track_id=subscription.track_id,
         ssrc=subscription.ssrc,
         rid=encoding.info.rid if encoding else None,
         wanted_rid=wants.info.rid if wants else None,
+        fitting_rid=options[-1].info.rid if options else None,
         temporal_layer=subscription.view.limit if subscription.view else None,
         wanted_height=subscription.wanted_height,
-        reason=_reason(subscription, gated, peer.subscriber.delivery(subscription.track_id)),
+        reason=reason(track, subscription, peer.subscriber.delivery(subscription.track_id)),
         bitrate_bps=round(8 * subscription.rate.update(subscription.octets, now)),
         packets=subscription.packets,
         octets=subscription.octets,
@@ -157,20 +176,9 @@ def _subscription(peer: "Peer", subscription: Subscription, gated: Set[str], now
         retransmitted=subscription.retransmitted,
         requested_again=subscription.repeated,
         not_retransmitted=subscription.skipped,
-        key_frame_requests=subscription.key_frame_requests,
+        pli=subscription.pli_requests,
+        fir=subscription.fir_requests,
     )
-
-
-def _reason(subscription: Subscription, gated: Set[str], delivery: DeliveryState) -> str:
-    if subscription.wanted_height == 0:
-        return "hidden"
-    if subscription.track_id in gated:
-        return "not_among_loudest"
-    if delivery is not DeliveryState.WHOLE:
-        return "network"
-    if subscription.wants is None:
-        return "no_media"
-    return "" if subscription.wants is subscription.encoding else "key_frame"
 
 
 def _milliseconds(seconds: float) -> float | None:

@@ -69,6 +69,10 @@ class Subscriber:
         """What the participant's network lets through of a track."""
         return self._division.state(track_id)
 
+    def carried(self) -> list[tuple[Track | None, Subscription]]:
+        """Every subscription and what it carries; None: nothing at present."""
+        return [(slot.track, slot.subscription) for slot in self._slots if slot.subscription is not None]
+
     def subscriptions(self) -> list[Subscription]:
         return [slot.subscription for slot in self._slots if slot.subscription is not None]
 

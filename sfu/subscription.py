@@ -72,11 +72,11 @@ class Subscription:
         "_tl0_offset",
         "clock_rate_hz",
         "encoding",
+        "fir_requests",
         "first_index",
         "fraction_lost",
         "granted",
         "jitter",
-        "key_frame_requests",
         "lost",
         "max_temporal",
         "nacked",
@@ -87,6 +87,7 @@ class Subscription:
         "path",
         "paused",
         "payload_type",
+        "pli_requests",
         "rate",
         "repeated",
         "retransmitted",
@@ -148,7 +149,7 @@ class Subscription:
         self._fir_number: int | None = None
         self.packets = self.octets = self.retransmitted = self.repeated = self.skipped = 0
         """`repeated`: requests for what was sent again less than a round trip ago."""
-        self.nacked = self.key_frame_requests = 0
+        self.nacked = self.pli_requests = self.fir_requests = 0
         self.lost = self.fraction_lost = 0
         self.jitter = 0
         self.rate = Rate()
@@ -257,7 +258,10 @@ class Subscription:
 
     def key_frame_request(self, fir_number: int | None) -> None:
         """The receiver sent a PLI (None) or a FIR; a FIR that is repeated is the same wish."""
-        if fir_number is not None:
+        if fir_number is None:
+            self.pli_requests += 1
+        else:
+            self.fir_requests += 1
             if fir_number == self._fir_number:
                 return
             self._fir_number = fir_number
@@ -371,7 +375,7 @@ class Subscription:
             "packets_asked_for_by_viewers": self.nacked,
             "packets_sent_again": self.retransmitted,
             "packets_not_sent_again": self.skipped,
-            "key_frames_asked_for_by_viewers": self.key_frame_requests,
+            "key_frames_asked_for_by_viewers": self.pli_requests + self.fir_requests,
         }
 
     def sender_report(self, now: float, ntp_timestamp: int) -> bytes | None:

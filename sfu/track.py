@@ -117,7 +117,7 @@ class Track:
 
     def options(self, subscription: Subscription) -> list[Encoding]:
         """The layers that flow and that the viewer has room for, from the smallest picture to the largest."""
-        flowing = self._for_viewers()
+        flowing = self.for_viewers()
         largest = choose(flowing, subscription.wanted_height)
         return flowing[: flowing.index(largest) + 1] if largest is not None else []
 
@@ -132,11 +132,11 @@ class Track:
 
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
-        flowing = self._for_viewers()
+        flowing = self.for_viewers()
         for subscription in self.subscriptions:
             self._want(subscription, self._fitting(flowing, subscription))
         if self._recording is not None:
-            self._recording.follow(self._best(self._flowing()))
+            self._recording.follow(self._best(self.flowing()))
 
     def _best(self, flowing: Sequence[Encoding]) -> Encoding | None:
         """The layer to record; None: the others may come any moment."""
@@ -148,11 +148,12 @@ class Track:
             return None
         return choose(flowing, None)
 
-    def _for_viewers(self) -> list[Encoding]:
-        flowing, most = self._flowing(), self._max_viewer_lines
+    def for_viewers(self) -> list[Encoding]:
+        """Of the layers that flow those that viewers may get, from the smallest picture to the largest."""
+        flowing, most = self.flowing(), self._max_viewer_lines
         return [layer for layer in flowing if not most or (layer.size or (0, 0))[1] <= most] or flowing[:1]
 
-    def _flowing(self) -> list[Encoding]:
+    def flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
         itself: moving viewers to it costs its sender a key frame."""
         layers = self.layers()
@@ -164,7 +165,7 @@ class Track:
         return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
 
     def _choose_layer(self, subscription: Subscription) -> None:
-        self._want(subscription, self._fitting(self._for_viewers(), subscription))
+        self._want(subscription, self._fitting(self.for_viewers(), subscription))
 
     def _fitting(self, layers: Sequence[Encoding], subscription: Subscription) -> Encoding | None:
         """What fits both the place where it is shown and the viewer's network."""
@@ -192,7 +193,7 @@ class Track:
         """Open a tap for an encoding, and ask for a key frame: a file begins with one. Of a track in several layers the
         best is recorded, in one tap."""
         if self._recording is not None:
-            self._recording.follow(self._best(self._flowing()))
+            self._recording.follow(self._best(self.flowing()))
             return
         try:
             tap = sink.open(self.info, encoding.info, now)
@@ -203,7 +204,7 @@ class Track:
             return
         if encoding.info.rid:
             self._recording = LayerRecording(tap)
-            self._recording.follow(self._best(self._flowing()))
+            self._recording.follow(self._best(self.flowing()))
         else:
             encoding.record(tap, now)
             encoding.want_key_frame()

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from sfu.figures import BOUNDS, Reason
 from sfu.interfaces import Quality
 from signaling.rooms import LiveRoom
 from signaling.studio import Studio
@@ -46,26 +47,19 @@ class StudioCollector(Collector):
         yield from self._spool()
 
     def _qualities(self, rooms: list[LiveRoom]) -> Metric:
-        counts = Counter(p.quality for room in rooms for p in room.participants.values())
-        family = GaugeMetricFamily(
-            "stemroom_connections", "Participants by the quality of their connection", labels=["quality"]
-        )
-        for quality in Quality:
-            family.add_metric([quality.value], counts[quality])
-        return family
+        known = [p.quality for room in rooms for p in room.participants.values() if p.quality is not None]
+        return _counts("connections", "Participants by the quality of their connection", "quality", known, Quality)
 
     def _pages(self, rooms: list[LiveRoom]) -> Iterator[Metric]:
         """What pages said last."""
         pages = [p.page.newest for room in rooms for p in room.participants.values() if p.page.newest is not None]
-        limits = Counter(sent.limited_by for page in pages for sent in page.sent if sent.height)
-        family = GaugeMetricFamily(
-            "stemroom_pictures_sent",
+        yield _counts(
+            "pictures_sent",
             "Pictures that pages send, by what holds their encoder back",
-            labels=["limited_by"],
+            "limited_by",
+            [sent.limited_by for page in pages for sent in page.sent if sent.height],
+            ("none", "cpu", "bandwidth", "other"),
         )
-        for reason in ("none", "cpu", "bandwidth", "other"):
-            family.add_metric([reason], limits[reason])
-        yield family
         paths = Counter(
             (path.candidate, path.protocol) for page in pages for path in (page.publish, page.subscribe) if path
         )
@@ -78,14 +72,21 @@ class StudioCollector(Collector):
 
     def _media(self) -> Iterator[Metric]:
         received = sent = 0.0
+        reasons: list[str] = []
+        bounds: list[str] = []
         for room_id in self._studio.rooms.live:
             figures = self._studio.sfu.figures(room_id)
             for participant in figures.participants if figures else ():
                 for track in participant.tracks:
                     received += sum(encoding.bitrate_bps for encoding in track.encodings)
                 sent += sum(subscription.bitrate_bps for subscription in participant.subscriptions)
+                reasons += [subscription.reason for subscription in participant.subscriptions]
+                if (estimate := participant.subscribe.estimate) is not None:
+                    bounds.append(estimate.bound)
         yield _gauge("received_bps", "Media received from participants", received)
         yield _gauge("sent_bps", "Media sent to participants", sent)
+        yield _counts("subscriptions", "Subscriptions by why no more is sent", "reason", reasons, Reason)
+        yield _counts("estimates", "Viewers by what bounds the estimate of their network", "bound", bounds, BOUNDS)
 
     def _spool(self) -> Iterator[Metric]:
         for name, value in self._studio.spool_writer.counters().items():
@@ -99,6 +100,15 @@ class StudioCollector(Collector):
 
 def _gauge(name: str, help: str, value: float) -> Metric:
     return GaugeMetricFamily(f"stemroom_{name}", help, value=value)
+
+
+def _counts(name: str, help: str, label: str, found: Iterable[str], values: Iterable[str]) -> Metric:
+    """How often each of `values` was found."""
+    counts = Counter(found)
+    family = GaugeMetricFamily(f"stemroom_{name}", help, labels=[label])
+    for value in values:
+        family.add_metric([value], counts[value])
+    return family
 
 
 def _events(name: str, help: str, counts: Mapping[str, int]) -> Metric:

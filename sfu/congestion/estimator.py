@@ -90,6 +90,27 @@ class BandwidthEstimator:
         return max(MIN_BPS, min(MAX_BPS, target))
 
     @property
+    def bound(self) -> str:
+        """Which of the bounds of `target_bps` is the lowest: `delay`, `loss`, `queue` (one that stands is drained) or
+        `remb`."""
+        bounds = {"delay": self._rate.target_bps, "loss": self._loss.bps, "queue": self._drain.bps}
+        if self._remb_bps is not None:
+            if not self._has_feedback:
+                del bounds["delay"], bounds["queue"]
+            bounds["remb"] = self._remb_bps
+        return min(bounds, key=bounds.__getitem__)
+
+    @property
+    def probes(self) -> int:
+        """Sent so far."""
+        return self._planner.asked
+
+    @property
+    def probes_answered(self) -> int:
+        """Of those: showed a rate."""
+        return self._planner.answers
+
+    @property
     def state(self) -> RateState:
         return self._rate.state
 

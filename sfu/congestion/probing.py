@@ -50,7 +50,7 @@ class ProbeCluster(msgspec.Struct, frozen=True):
 
 
 class ProbePlanner:
-    __slots__ = ("_asked_at", "_asked_bps", "_due", "_last_id", "_next_bps", "_wait_s")
+    __slots__ = ("_asked_at", "_asked_bps", "_due", "_next_bps", "_wait_s", "answers", "asked")
 
     def __init__(self, now: float) -> None:
         self._due = now
@@ -61,10 +61,14 @@ class ProbePlanner:
         self._next_bps = 0.0
         """Rate of the next probe of a search; 0: none goes on."""
         self._wait_s = RETRY_S
-        self._last_id = 0
+        self.asked = 0
+        """Probes so far; also the id of the last one."""
+        self.answers = 0
+        """Of those: showed a rate."""
 
     def answered(self, bps: float) -> None:
         """The probe showed this rate."""
+        self.answers += 1
         self._asked_at = None
         if bps >= THROUGH * self._asked_bps:
             self._next_bps = NEXT_FACTOR * bps
@@ -90,12 +94,12 @@ class ProbePlanner:
         if self._next_bps > target_bps:
             bps = self._next_bps
         elif now >= self._due:
-            bps = (NEXT_FACTOR if self._last_id else START_FACTOR) * target_bps
+            bps = (NEXT_FACTOR if self.asked else START_FACTOR) * target_bps
         else:
             return None
         self._next_bps = 0.0
-        self._last_id += 1
+        self.asked += 1
         self._asked_at, self._asked_bps = now, min(bps, MARGIN * useful_bps)
         self._due = now + self._wait_s
         self._wait_s = min(2 * self._wait_s, INTERVAL_S)
-        return ProbeCluster(self._last_id, self._asked_bps, max(MIN_OCTETS, int(self._asked_bps * PROBE_S / 8)))
+        return ProbeCluster(self.asked, self._asked_bps, max(MIN_OCTETS, int(self._asked_bps * PROBE_S / 8)))

@@ -137,10 +137,12 @@ async def test_what_a_viewer_asks_for_is_counted(call: Call) -> None:
     nack = struct.pack("!BBHIIHH", 0x81, 205, 3, 1, ssrc, index & 0xFFFF, 0)
     unknown = struct.pack("!BBHIIHH", 0x81, 205, 3, 1, ssrc, index + 9000 & 0xFFFF, 0)
     pli = struct.pack("!BBHII", 0x81, 206, 2, 1, ssrc)
-    await call.asks(call.bob, nack, unknown, pli)
+    fir = struct.pack("!BBHIIIBxxx", 0x84, 206, 4, 1, 0, ssrc, 7)
+    await call.asks(call.bob, nack, unknown, pli, fir, fir)
     figures = call.watched()
     assert (figures.nacked, figures.retransmitted, figures.not_retransmitted) == (2, 1, 1)
-    assert figures.key_frame_requests == 1
+    assert (figures.pli, figures.fir) == (1, 2)
+    assert call.sfu.counters()["key_frames_asked_for_by_viewers"] == 3
     await call.alice.until(lambda: call.camera().key_frame_requests >= 1)
 
 
@@ -151,16 +153,33 @@ async def test_why_nothing_is_sent_is_said(call: Call) -> None:
     assert (call.watched().rid, call.watched().wanted_rid) == (None, "")
     call.video.send(vp8(1, key=True, body=bytes(300)), 3000, marker=True)
     await call.bob.until(lambda: call.bob.got)
-    assert (call.watched().rid, call.watched().wanted_rid, call.watched().reason) == ("", "", "")
+    assert (call.watched().rid, call.watched().wanted_rid, call.watched().reason) == ("", "", "best")
+    assert call.watched().fitting_rid == ""
     call.bob.peer.show(call.watched().track_id, 0)
     assert (call.watched().rid, call.watched().wanted_height, call.watched().reason) == (None, 0, "hidden")
 
 
 async def test_a_picture_that_the_viewers_network_does_not_carry_is_said_to_be_held_back_by_it(call: Call) -> None:
     await call.show(5)
-    assert call.watched().reason == ""
+    assert call.watched().reason == "best"
     call.bob.peer.subscriber._division._note(call.watched().track_id, PAUSED, 1)
     assert call.watched().reason == "network"
+
+
+async def test_what_is_known_of_a_viewers_network_is_said(call: Call) -> None:
+    await call.show(5)
+    assert call.participant("alice").publish.estimate is None
+    estimate = call.participant("bob").subscribe.estimate
+    assert estimate is not None
+    assert (estimate.bound, estimate.state, estimate.acknowledged_bps) == ("delay", "start", None)
+    remb = struct.pack("!BBHII4sBBHI", 0x8F, 206, 5, 1, 0, b"REMB", 1, 0, 50_000, call.bob.got[0][0])
+    await call.asks(call.bob, remb)
+    estimate = call.participant("bob").subscribe.estimate
+    assert estimate is not None
+    assert (estimate.bound, estimate.target_bps) == ("remb", 50_000)
+    totals = call.sfu.counters()
+    assert totals["probes_sent"] == estimate.probes
+    assert totals["probes_answered"] == estimate.probes_answered == 0
 
 
 async def test_totals_of_the_node_survive_those_who_leave(call: Call) -> None:

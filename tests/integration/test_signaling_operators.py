@@ -55,6 +55,9 @@ async def test_metrics_are_read_at_scrape_time_and_parse(control: Control) -> No
     assert samples[("stemroom_participants_connected", "")] == 1
     assert samples[("stemroom_received_bps", "")] == 1000
     assert samples[("stemroom_sent_bps", "")] == 500
+    assert 'stemroom_subscriptions{reason="network"} 1.0' in answer.body.decode()
+    assert 'stemroom_subscriptions{reason="hidden"} 0.0' in answer.body.decode()
+    assert 'stemroom_estimates{bound="loss"} 1.0' in answer.body.decode()
     assert samples[("stemroom_media_events_total", "datagrams_received")] == 7
     assert samples[("stemroom_control_events_total", "joins")] == 1
     assert samples[("stemroom_spool_bytes_written_total", "")] == 11

@@ -9,7 +9,9 @@ import msgspec
 
 from sfu.figures import (
     EncodingFigures,
+    EstimateFigures,
     ParticipantFigures,
+    Reason,
     RoomFigures,
     SubscriptionFigures,
     TrackFigures,
@@ -183,13 +185,13 @@ class FakeSfu:
 
 
 def _figures(peer: FakePeer) -> ParticipantFigures:
-    """1000 bit/s from each of its tracks, 500 to it; nothing else."""
+    """1000 bit/s from each of its tracks, 500 to it, held there by its network's loss; nothing else."""
     return ParticipantFigures(
         participant_id=peer.participant_id,
         rtt_ms=None,
         connection=None,
         publish=TransportFigures(state="new"),
-        subscribe=TransportFigures(state="new"),
+        subscribe=TransportFigures(state="connected", estimate=_estimate()),
         left_out=[],
         tracks=[_track(track) for track in peer.by_mid.values()],
         subscriptions=[_subscription(500)],
@@ -210,7 +212,12 @@ def _track(track: TrackInfo) -> TrackFigures:
 
 
 def _subscription(bitrate_bps: int) -> SubscriptionFigures:
-    return msgspec.convert(_zero(SubscriptionFigures) | {"bitrate_bps": bitrate_bps}, SubscriptionFigures)
+    told = {"bitrate_bps": bitrate_bps, "reason": Reason.NETWORK}
+    return msgspec.convert(_zero(SubscriptionFigures) | told, SubscriptionFigures)
+
+
+def _estimate() -> EstimateFigures:
+    return msgspec.convert(_zero(EstimateFigures) | {"bound": "loss"}, EstimateFigures)
 
 
 def _zero(kind: type[msgspec.Struct]) -> dict[str, object]:

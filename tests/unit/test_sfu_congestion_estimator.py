@@ -57,6 +57,38 @@ def test_a_remb_bounds_the_target_and_is_bounded_itself() -> None:
     assert 500e3 < estimator.target_bps < 1e6, "feedback still decides"
 
 
+def test_what_bounds_the_target_is_named() -> None:
+    estimator = BandwidthEstimator(10.0)
+    assert estimator.bound == "delay"
+    for n in range(50):
+        received(estimator, 10 + n * 0.1)
+    assert estimator.bound == "delay"
+    estimator.remb(200e3, 15)
+    assert estimator.bound == "remb"
+    estimator.remb(100e6, 15.1)
+    assert estimator.bound == "delay"
+    reports_only = BandwidthEstimator(10.0)
+    reports_only.remb(2e6, 10.1)
+    assert (reports_only.bound, reports_only.target_bps) == ("remb", 2e6)
+    for second in range(11, 15):
+        reports_only.loss(0.5, second)
+    assert (reports_only.bound, reports_only.target_bps < 2e6) == ("loss", True)
+
+
+def test_probes_and_those_that_showed_something_are_counted() -> None:
+    estimator = BandwidthEstimator(10.0)
+    estimator.useful_bps = 5e6
+    estimator.sent.note(1, 1000, 10.0)
+    probe = estimator.tick(10.1)
+    assert probe is not None
+    assert (estimator.probes, estimator.probes_answered) == (1, 0)
+    first = estimator.sent.note(6, probe.octets, 10.1, probe.id)
+    at = int(10.1 * 4000)
+    report = TransportFeedback(first, 6, 0, at >> 8 & 0xFFFFFF, ((0, [(at & 0xFF) + n for n in range(6)]),), True)
+    estimator.feedback(report, 10.15)
+    assert (estimator.probes, estimator.probes_answered) == (1, 1)
+
+
 def test_without_feedback_a_remb_is_followed_up_and_down() -> None:
     estimator = BandwidthEstimator(10.0)
     for bps in (2e6, 300e3, 5e6):
