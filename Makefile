@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit load soak clean
+.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint   ruff, mypy --strict, import directions, types of the web client'
 	@echo 'make bench  measure the packet path; against Janus: make bench-janus (apt-get install janus gcc)'
 	@echo '           against LiveKit as well: make bench-livekit (Go 1.26)'
+	@echo 'make profile  where the node spends its time under such loads (py-spy)'
 	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
@@ -111,6 +112,12 @@ bench: $(VENV)/installed-dev
 
 bench-janus: $(VENV)/installed-dev
 	$(BIN)/python -m bench.forward --janus
+
+# The sampler has no other use: it is installed here alone.
+profile: $(VENV)/installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'py-spy>=0.4,<0.5'
+	$(BIN)/python -m bench.profile
+	$(BIN)/python -m bench.profile --pattern --publishers 5
 
 bench-livekit: $(VENV)/installed-dev build/livekit-server
 	$(BIN)/python -m bench.forward --janus --livekit

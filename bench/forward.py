@@ -2,7 +2,7 @@
 
 `python -m bench.forward` starts `stemroom serve` with a data folder of its own, lets raw peers join it by REST,
 WebSocket, ICE and DTLS, and sends SRTP through it; nothing of the program is switched off, and viewers answer as
-browsers do (arrivals of all packets every 50 ms, receiver reports, and with `--lossy` requests for the 1 % that got
+browsers do (arrivals of all packets every 60 ms, receiver reports, and with `--lossy` requests for the 1 % that got
 lost in both directions). The unit is the CPU time of the node's process (all threads, without the recorder's process)
 during a load, divided by the RTP packets that reached subscribers: receiving, decrypting, RTCP, history, statistics and
 timers are in it. It needs no saturation, so a slow generator on another core is good enough. The servers are kept on

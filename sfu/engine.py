@@ -143,6 +143,7 @@ class Sfu:
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         self._ticks += 1
+        self._network.read_feedback()
         now = monotonic()
         phase = self._ticks % REPORT_TICKS
         for room in self.rooms.values():

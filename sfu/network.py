@@ -102,6 +102,10 @@ class Network:
     def close(self) -> None:
         self._close_all()
 
+    def read_feedback(self) -> None:
+        for bound in self._sockets:
+            bound.read_feedback()
+
     def ntp(self, now: float) -> int:
         """NTP timestamp of a monotonic time; wall clock steps after the start do not show."""
         return ntp_from_unix(now + self._epoch)

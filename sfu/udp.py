@@ -2,7 +2,7 @@
 
 One socket per local address, all on one port. Each wakeup drains up to BATCH datagrams, splits them by their first
 byte (RFC 7983) and hands them on; then the staged copies are flushed. Nothing waits: a full send buffer drops and
-counts.
+counts. Only viewers' reports of arrivals wait, for the tick (sfu.feedback_socket).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from time import monotonic
 
+from sfu.feedback_socket import feedback_socket, read_feedback
 from sfu.ice import Address
 from sfu.local_socket import LocalSocket
 from sfu.rtp import MAX_DATAGRAM_BYTES
@@ -55,6 +56,7 @@ class UdpSocket(LocalSocket):
             raise
         self.host = host
         self.port: int = self.socket.getsockname()[1]
+        self._reports = feedback_socket(self.socket)
         self.offload = hasattr(socket, "SOL_UDP") or hasattr(socket, "IPPROTO_UDP")
         self._segment: dict[int, Ancillary] = {}
         self._on_stun = on_stun
@@ -66,6 +68,15 @@ class UdpSocket(LocalSocket):
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self.socket.fileno())
         self.socket.close()
+        if self._reports is not None:
+            self._reports.close()
+
+    def read_feedback(self) -> None:
+        """In the tick: what came in reports since the last one."""
+        if self._reports is not None:
+            came, unknown = read_feedback(self._reports, self.media)
+            self.received += came
+            self.dropped_source += unknown
 
     def _readable(self) -> None:
         receive = self.socket.recvfrom
