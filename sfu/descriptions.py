@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from sfu.encoding import VIEWER_ORIENTATION_ID
+from sfu.encoding import VIEWER_LEVEL_ID, VIEWER_ORIENTATION_ID
 from sfu.forwarding import SEQUENCE_ID
 from sfu.negotiation import (
+    AUDIO_LEVEL,
     AV1_EXTENSIONS,
     OPUS_PARAMETERS,
     ORIENTATION,
@@ -28,7 +29,7 @@ PASSIVE = 2
 """Direction preference of a passive candidate (RFC 6544 4.2)."""
 
 VIEWER_EXTENSIONS: Mapping[str, Mapping[str, int]] = {
-    "audio": {TRANSPORT_SEQUENCE: SEQUENCE_ID},
+    "audio": {TRANSPORT_SEQUENCE: SEQUENCE_ID, AUDIO_LEVEL: VIEWER_LEVEL_ID},
     "video": {TRANSPORT_SEQUENCE: SEQUENCE_ID, ORIENTATION: VIEWER_ORIENTATION_ID},
 }
 """By medium: the header extensions of the packets that viewers get, with the ids that these packets carry."""

@@ -40,7 +40,11 @@ RECORDED_S = 2.9
 what it sent for 1 s at least and 3 s at most, the recorder waits 3 s (`recorder.gap_wait_s`)."""
 
 VIEWER_ORIENTATION_ID = 1
-"""Id of the video orientation extension in every subscribe offer."""
+VIEWER_LEVEL_ID = 10
+"""Ids of the extensions for video orientation and audio level in every subscribe offer."""
+
+_LEVELS = tuple(bytes((0xBE, 0xDE, 0, 1, VIEWER_LEVEL_ID << 4, octet, 0, 0)) for octet in range(256))
+"""Extension block for viewers, by what the sender says of its level: pages show it without decoding."""
 
 NO_LEVEL = 255
 """Weaker than any level of RFC 6464."""
@@ -235,8 +239,10 @@ class Encoding(SrtpStream):
         if octet >= 0:
             if self._key_frame is not None:
                 extension = bytes((0xBE, 0xDE, 0, 1, VIEWER_ORIENTATION_ID << 4, octet, 0, 0))
-            elif octet & 0x7F < self._level:
-                self._level = octet & 0x7F
+            else:
+                extension = _LEVELS[octet]
+                if octet & 0x7F < self._level:
+                    self._level = octet & 0x7F
         descriptor = NOTHING
         if self._describe is not None:
             descriptor = self._describe(payload)

@@ -199,8 +199,8 @@ def copy_vp8(jobs: Sequence[Vp8Job], target: Target, sequence: int) -> list[byte
 
 
 def numbered(extension: bytes, sequence: int) -> bytes:
-    """A viewer's header extension block, empty or with the orientation, with a transport-wide sequence number: 8 bytes
-    more in both cases, so that packets of equal size stay equal and go as one run."""
+    """A viewer's header extension block, empty or with orientation or level, with a transport-wide sequence number: 8
+    bytes more in both cases, so that packets of equal size stay equal and go as one run."""
     element = bytes((_SEQUENCE_HEAD, sequence >> 8 & 0xFF, sequence & 0xFF))
     if not extension:
         return b"\xbe\xde\0\1" + element + b"\0"

@@ -3,6 +3,7 @@
 Buttons and fields are found by role and name, as a screen reader offers them.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -160,7 +161,7 @@ async def test_every_control_has_a_name(studio: Studio, rooms: Rooms) -> None:
     await join(host, session["host_url"], "Named")
     assert await host.page.evaluate(nameless) == []
     tile = host.page.get_by_role("listitem", name="Named (you)")
-    await expect(tile).to_have_attribute("aria-label", "Named (you), Host, microphone on, camera on")
+    await expect(tile).to_have_attribute("aria-label", re.compile(r"^Named \(you\), Host, microphone on, camera on"))
     await host.page.goto(session["host_url"].replace("#", "/files#"))
     await expect(host.page.get_by_text("Nothing recorded yet")).to_be_visible()
     assert await host.page.evaluate(nameless) == []
@@ -176,9 +177,9 @@ async def test_coming_and_going_and_muting_is_told_to_everybody(studio: Studio, 
     await guest.page.keyboard.press("m")
     await guest.page.keyboard.press("v")
     tile = host.page.get_by_role("listitem", name="Bob")
-    await expect(tile).to_have_attribute("aria-label", "Bob, microphone muted, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile(r"^Bob, microphone muted, camera off"))
     await guest.page.keyboard.press("m")
-    await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile("^Bob, microphone on, camera off"))
     await guest.page.get_by_role("button", name="Leave").click()
     await expect(said).to_contain_text("Bob left")
     await expect(tile).to_have_count(0)
@@ -206,7 +207,7 @@ async def test_without_devices_one_joins_as_a_listener_and_is_told_what_to_do(st
     await guest.page.get_by_role("button", name="Join").click()
     await guest.until(LISTENING)
     tile = guest.page.get_by_role("listitem", name="Lis (you)")
-    await expect(tile).to_have_attribute("aria-label", "Lis (you), no microphone, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile(r"^Lis \(you\), no microphone, camera off"))
     assert await guest.all_complaints() == []
 
 
@@ -273,14 +274,14 @@ async def test_what_was_muted_stays_muted_after_a_reload(studio: Studio, rooms: 
     await guest.page.keyboard.press("m")
     await guest.page.keyboard.press("v")
     tile = host.page.get_by_role("listitem", name="Bob")
-    await expect(tile).to_have_attribute("aria-label", "Bob, microphone muted, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile(r"^Bob, microphone muted, camera off"))
     await guest.page.reload()
     await guest.until(IN_ROOM)
     senders = "stemroom.room.peerConnection('publish').getSenders().map((s) => s.track.enabled)"
     assert await guest.page.evaluate(senders) == [False, False]
-    await expect(tile).to_have_attribute("aria-label", "Bob, microphone muted, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile(r"^Bob, microphone muted, camera off"))
     await guest.page.keyboard.press("m")
-    await expect(tile).to_have_attribute("aria-label", "Bob, microphone on, camera off")
+    await expect(tile).to_have_attribute("aria-label", re.compile("^Bob, microphone on, camera off"))
 
 
 BLOCK = """{

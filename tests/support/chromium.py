@@ -192,14 +192,14 @@ async def watch(context: BrowserContext) -> None:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Rooms]:
-    """Launch the browser. Raises RuntimeError when there is none."""
+async def chromium(microphone: Path | None = None) -> AsyncIterator[Rooms]:
+    """Launch the browser; RuntimeError when there is none. `microphone`: a wav file in place of the known sound."""
     path = executable()
     if path is None:
         raise RuntimeError("no chromium: set CHROMIUM or install it")
     sources = (
         f"--use-file-for-fake-video-capture={media.camera()}",
-        f"--use-file-for-fake-audio-capture={media.microphone()}",
+        f"--use-file-for-fake-audio-capture={microphone or media.microphone()}",
     )
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *sources])

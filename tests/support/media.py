@@ -84,20 +84,50 @@ def sound() -> npt.NDArray[np.int16]:
         start_s += rng.uniform(0.15, 0.5)
     left /= 1.1 * np.abs(left).max()
     right = 0.6 * left + 0.05 * np.sin(2 * np.pi * 1000 * np.arange(samples) / SAMPLE_RATE_HZ)
-    return (np.clip(np.stack([left, right], axis=1), -1, 1) * 32767).astype("<i2")
+    return _samples(np.stack([left, right], axis=1))
+
+
+def voice() -> Path:
+    """A wav file like somebody who speaks in a quiet room: syllables of 150-250 ms at about -20 dBFS with dips between,
+    phrases of 1-2.5 s, pauses of 200-500 ms; the last second is silent. Made on first use."""
+
+    def write(out: BinaryIO) -> None:
+        rng = np.random.default_rng(11)
+        total = AUDIO_S * SAMPLE_RATE_HZ
+        left = 0.0005 * rng.standard_normal(total)
+        at_s = 0.2
+        while at_s < AUDIO_S - 3.5:
+            end_s = at_s + rng.uniform(1.0, 2.5)
+            while at_s < end_s:
+                length = int(rng.uniform(0.15, 0.25) * SAMPLE_RATE_HZ)
+                begin = int(at_s * SAMPLE_RATE_HZ)
+                pitch = rng.uniform(110, 190) * (1 + 0.1 * np.linspace(0, rng.uniform(-1, 1), length))
+                phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE_HZ
+                tone = sum(np.sin(n * phase) / n for n in range(1, 20)) + 0.2 * rng.standard_normal(length)
+                left[begin : begin + length] += 0.15 * tone * (0.1 + 0.9 * np.hanning(length))
+                at_s += length / SAMPLE_RATE_HZ
+            at_s += rng.uniform(0.2, 0.5)
+        _write_wav(out, _samples(np.stack([left, left], axis=1)))
+
+    return _cached("voice.wav", write)
 
 
 def microphone() -> Path:
     """The wav file of `sound()`; made on first use."""
 
-    def write(out: BinaryIO) -> None:
-        with wave.open(out, "wb") as wav:
-            wav.setnchannels(2)
-            wav.setsampwidth(2)
-            wav.setframerate(SAMPLE_RATE_HZ)
-            wav.writeframes(sound().tobytes())
+    return _cached("microphone.wav", lambda out: _write_wav(out, sound()))
 
-    return _cached("microphone.wav", write)
+
+def _samples(stereo: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    return (np.clip(stereo, -1, 1) * 32767).astype("<i2")
+
+
+def _write_wav(out: BinaryIO, stereo: npt.NDArray[np.int16]) -> None:
+    with wave.open(out, "wb") as wav:
+        wav.setnchannels(2)
+        wav.setsampwidth(2)
+        wav.setframerate(SAMPLE_RATE_HZ)
+        wav.writeframes(stereo.tobytes())
 
 
 def _cached(name: str, write: Callable[[BinaryIO], None]) -> Path:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.descriptions import Local, write_answer
-from sfu.encoding import Encoding
+from sfu.descriptions import Local, Outgoing, write_answer, write_offer
+from sfu.encoding import VIEWER_LEVEL_ID, Encoding
 from sfu.inbound import Inbound
 from sfu.negotiation import AUDIO_LEVEL, Chosen, choose
 from sfu.sdp import parse
@@ -111,12 +111,18 @@ def test_a_packet_that_is_not_authentic_or_was_seen_says_nothing() -> None:
     assert microphone.encoding.take_level() is None
 
 
-def test_the_level_is_not_passed_on_to_viewers() -> None:
+@pytest.mark.parametrize("said", [0x80 | 50, 50])
+def test_viewers_are_told_the_level_under_the_id_that_they_were_offered(said: int) -> None:
     microphone = Microphone()
-    microphone.send(one_byte_extensions(level(50)))
-    kept = microphone.encoding.history.get(0)
+    microphone.send(one_byte_extensions(level(said)))
+    microphone.send(b"")
+    kept, without = microphone.encoding.history.get(0), microphone.encoding.history.get(1)
     assert kept is not None
-    assert kept.extension == b""
+    assert without is not None
+    assert (kept.extension, without.extension) == (one_byte_extensions((VIEWER_LEVEL_ID, bytes((said,)))), b"")
+    section = Outgoing("0", "audio", OPUS, 0, 1, 0, "p", "t")
+    (offered,) = parse(write_offer([section], Local("u" * 8, "p" * 24, "AB", []), 1)).sections
+    assert offered.extensions[AUDIO_LEVEL] == VIEWER_LEVEL_ID
 
 
 @given(st.binary(max_size=40), st.sampled_from([b"\xbe\xde", b"\x10\x00", b"\x10\x0f"]))

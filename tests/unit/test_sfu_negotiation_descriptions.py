@@ -11,6 +11,7 @@ from sfu.descriptions import START_KBPS, Local, Outgoing, write_answer, write_of
 from sfu.forwarding import SEQUENCE_ID
 from sfu.interfaces import NegotiationError
 from sfu.negotiation import (
+    AUDIO_LEVEL,
     AV1_EXTENSIONS,
     MID,
     ORIENTATION,
@@ -284,7 +285,7 @@ def test_an_offer_is_read_alike_by_us_and_by_aiortc() -> None:
     assert [[entry.ssrc for entry in m.ssrc] for m in theirs.media] == [[1001], [2001, 2002]]
     assert theirs.media[1].msid == "p_a t_b"
     assert list(video_section.extensions) == [TRANSPORT_SEQUENCE, ORIENTATION]
-    assert list(audio.extensions) == [TRANSPORT_SEQUENCE]
+    assert list(audio.extensions) == [TRANSPORT_SEQUENCE, AUDIO_LEVEL]
     assert MID not in audio.extensions, "streams are known by their SSRCs"
     assert video_section.codecs[97].parameter("apt") == "96"
     assert video_section.codecs[96].feedback == ("transport-cc", "goog-remb", "ccm fir", "nack", "nack pli")

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from sfu.voice import STEP_S, Voice
 from tests.support import counter, encoded, files, media
 
 
@@ -113,3 +114,19 @@ def test_the_microphone_file_is_stereo_at_48_khz_and_never_repeats() -> None:
     similarity = np.fft.irfft(spectrum)[: len(left)]
     elsewhere = similarity[media.SAMPLE_RATE_HZ // 100 :]
     assert np.abs(elsewhere).max() < 0.2 * similarity[0]
+
+
+def test_the_voice_speaks_most_of_the_time_and_never_pauses_for_a_second_but_at_its_end() -> None:
+    with wave.open(str(media.voice())) as wav:
+        assert (wav.getframerate(), wav.getnchannels(), wav.getnframes()) == (48_000, 2, 20 * 48_000)
+        samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, 2)[:, 0] / 32768
+    power = (samples.reshape(-1, round(STEP_S * media.SAMPLE_RATE_HZ)) ** 2).mean(axis=1)
+    levels = np.clip(np.round(-10 * np.log10(power + 1e-13)), 0, 127).astype(int)
+    voice, spoken = Voice(), []
+    for step, level in enumerate(levels):
+        voice.step(int(level), step * STEP_S)
+        spoken.append(voice.speaks)
+    assert np.mean(spoken) > 0.6
+    pauses = np.diff(np.flatnonzero(spoken)) * STEP_S
+    assert pauses.max() < 1.0
+    assert 15 <= np.min(levels[spoken]) <= 30

@@ -18,6 +18,7 @@ import { Shown } from './shown.js';
 /** @typedef {import('./messages.js').RecordingView} RecordingView */
 /** @typedef {import('./messages.js').Welcome} Welcome */
 /** @typedef {import('./messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('./messages.js').ActiveSpeakers} ActiveSpeakers */
 /** @typedef {import('./publisher.js').OwnKind} OwnKind */
 /** @typedef {import('./subscriber.js').ReceivedTrack} ReceivedTrack */
 /** @typedef {import('./media_connections.js').ConnectionState} ConnectionState */
@@ -36,6 +37,8 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
  * @property {boolean} blocked media does not come through, for longer than it should take
  */
 
+/** @typedef {Pick<ActiveSpeakers, 'dominant' | 'speaking'>} Speakers participant ids */
+
 /**
  * @extends {Emitter<{
  *   welcome: Welcome,
@@ -43,6 +46,7 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
  *   joined: ParticipantView,
  *   left: {participant: ParticipantView, reason: string},
  *   media: readonly ReceivedTrack[],
+ *   speakers: Speakers,
  *   recording: RecordingView | null,
  *   troubles: readonly import('./messages.js').Finding[],
  *   connection: Connection,
@@ -59,6 +63,8 @@ export class Room extends Emitter {
   #shown;
   /** @type {RecordingView | null} */
   #recording = null;
+  /** @type {Speakers} */
+  #speakers = { dominant: null, speaking: [] };
   /** @type {Map<OwnKind, boolean>} */
   #muted = new Map();
   #rejoinedMs = -Infinity;
@@ -94,6 +100,10 @@ export class Room extends Emitter {
 
   get media() {
     return this.#connections.media;
+  }
+
+  get speakers() {
+    return this.#speakers;
   }
 
   get recording() {
@@ -204,6 +214,10 @@ export class Room extends Emitter {
         break;
       case 'webrtc_answer':
         this.#connections.answered(message);
+        break;
+      case 'active_speakers':
+        this.#speakers = message;
+        this.emit('speakers', message);
         break;
       case 'recording_status':
         this.#setRecording(message.recording);

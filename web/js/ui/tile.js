@@ -1,6 +1,9 @@
 /**
- * One participant's tile: picture or initials, name, microphone, level ring, connection, how much of the local copy is
- * safe. The media element is touched only when a track changes, so playback never blinks.
+ * One participant's tile: picture or initials, name, microphone with its level, an outline while it speaks, connection,
+ * how much of the local copy is safe. The media element is touched only when a track changes, so playback never blinks.
+ *
+ * That somebody speaks is shown by the outline and a light name plate, not by a colour alone; the label says it to who
+ * asks. It is not announced: a screen reader would talk over the very speech.
  */
 
 import { h, setText } from './dom.js';
@@ -25,6 +28,7 @@ const DELIVERIES = { whole: '', reduced: 'Smaller for your network', paused: 'Pa
  * @property {boolean} microphoneMuted
  * @property {boolean} cameraMuted
  * @property {import('../messages.js').DeliveryState} delivery of the camera, over one's own network
+ * @property {boolean} speaking as the server says; somebody who muted does not
  * @property {CaptureView | null} capture
  */
 
@@ -105,8 +109,11 @@ export class Tile {
     this.#delivery.hidden = delivery === '';
     this.#delivery.title = 'Your network does not carry this picture in full at present. The recording is not touched.';
     this.element.classList.toggle('tile-paused', pictured && state.delivery === 'paused');
+    const speaking = state.speaking && hasMicrophone && !microphoneMuted;
+    this.element.classList.toggle('tile-speaking', speaking);
     const sound = !hasMicrophone ? 'no microphone' : microphoneMuted ? 'microphone muted' : 'microphone on';
-    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off', delivery, participant.quality ? qualityWords(participant.quality) : ''];
+    const quality = participant.quality ? qualityWords(participant.quality) : '';
+    const parts = [name, presence, sound, pictured ? 'camera on' : 'camera off', delivery, quality, speaking ? 'speaking' : ''];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 

@@ -44,6 +44,7 @@ export class Tiles {
     document.addEventListener('visibilitychange', this.#visibilityChanged);
     room.on('participants', () => this.update());
     room.on('media', () => this.update());
+    room.on('speakers', () => this.#updateTiles());
   }
 
   update() {
@@ -54,11 +55,19 @@ export class Tiles {
       this.#tiles.delete(id);
     }
     for (const participant of participants.values()) {
-      const own = participant.participant_id === participantId;
-      const tile = this.#tiles.get(participant.participant_id) ?? this.#add(participant, own);
-      tile.update(own ? this.#ownState(participant) : this.#remoteState(participant));
+      const id = participant.participant_id;
+      if (!this.#tiles.has(id)) this.#add(participant, id === participantId);
     }
+    this.#updateTiles();
     this.#layout();
+  }
+
+  #updateTiles() {
+    for (const [id, tile] of this.#tiles) {
+      const participant = this.#room.participants.get(id);
+      if (!participant) continue;
+      tile.update(id === this.#room.participantId ? this.#ownState(participant) : this.#remoteState(participant));
+    }
   }
 
   close() {
@@ -75,7 +84,6 @@ export class Tiles {
     this.#tiles.set(participant.participant_id, tile);
     if (own) this.#list.prepend(tile.element);
     else this.#list.append(tile.element);
-    return tile;
   }
 
   /** @param {ParticipantView} participant */
@@ -89,6 +97,7 @@ export class Tiles {
       microphoneMuted: this.#devices.isMuted('microphone'),
       cameraMuted: this.#devices.isMuted('camera'),
       delivery: /** @type {const} */ ('whole'),
+      speaking: this.#speaks(participant),
       capture: this.#ownCapture(),
     };
   }
@@ -104,8 +113,14 @@ export class Tiles {
       microphoneMuted: view('microphone')?.muted ?? false,
       cameraMuted: view('camera')?.muted ?? true,
       delivery: view('camera')?.delivery ?? 'whole',
+      speaking: this.#speaks(participant),
       capture: participant.capture,
     };
+  }
+
+  /** @param {ParticipantView} participant */
+  #speaks({ participant_id }) {
+    return this.#room.speakers.speaking.includes(participant_id);
   }
 
   /** @param {ParticipantView} participant @param {TrackKind} kind */
