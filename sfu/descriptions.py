@@ -89,8 +89,8 @@ def _transport(local: Local, setup: str) -> list[str]:
 
 def _codec_lines(codec: Codec, fmtp: str, feedback: Sequence[str]) -> list[str]:
     number = codec.payload_type
-    channels = f"/{codec.channels}" if codec.name == "opus" else ""
-    name = codec.name if codec.name in ("opus", "rtx") else codec.name.upper()
+    channels = f"/{codec.channels}" if codec.name in ("opus", "red") else ""
+    name = codec.name if codec.name in ("opus", "red", "rtx") else codec.name.upper()
     lines = [f"a=rtpmap:{number} {name}/{codec.clock_rate_hz}{channels}"]
     lines += [f"a=rtcp-fb:{number} {item}" for item in feedback]
     if fmtp:
@@ -100,6 +100,14 @@ def _codec_lines(codec: Codec, fmtp: str, feedback: Sequence[str]) -> list[str]:
 
 def _rtx(codec: Codec, payload_type: int) -> Codec:
     return Codec("rtx", payload_type, codec.clock_rate_hz, 1, f"apt={codec.payload_type}", ())
+
+
+def _red(opus: Codec, payload_type: int) -> list[str]:
+    """Lines of RED around a codec; none without."""
+    if not payload_type:
+        return []
+    fmtp = f"{opus.payload_type}/{opus.payload_type}"
+    return _codec_lines(Codec("red", payload_type, opus.clock_rate_hz, opus.channels, fmtp, ()), fmtp, ())
 
 
 def write_answer(
@@ -114,7 +122,8 @@ def write_answer(
             lines += _rejected(section)
             continue
         codec = pick.codec
-        numbers = [codec.payload_type, *([pick.rtx_payload_type] if pick.rtx_payload_type else [])]
+        # RED first: browsers send the first codec of the answer.
+        numbers = [n for n in (pick.red_payload_type, codec.payload_type, pick.rtx_payload_type) if n]
         lines += [
             f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
             "c=IN IP4 0.0.0.0",
@@ -127,7 +136,7 @@ def write_answer(
         lines += [f"a=extmap:{section.extensions[u]} {u}" for u in wanted_extensions if u in section.extensions]
         if section.kind == "audio":
             wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
-            lines += _codec_lines(codec, OPUS_PARAMETERS, wanted)
+            lines += _codec_lines(codec, OPUS_PARAMETERS, wanted) + _red(codec, pick.red_payload_type)
         else:
             wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
             bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
@@ -158,6 +167,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     rtx_ssrc: int
     participant_id: str
     track_id: str
+    red_payload_type: int = 0
 
 
 def write_offer(sections: Sequence[Outgoing], local: Local, version: int) -> str:
@@ -195,7 +205,7 @@ def write_viewer_answer(
 def _sending(
     s: Outgoing, local: Local, setup: str, extensions: Mapping[str, int], feedback: Sequence[str]
 ) -> list[str]:
-    numbers = [s.codec.payload_type, *([s.rtx_payload_type] if s.rtx_payload_type else [])]
+    numbers = [n for n in (s.codec.payload_type, s.rtx_payload_type, s.red_payload_type) if n]
     lines = [
         f"m={s.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
         "c=IN IP4 0.0.0.0",
@@ -205,6 +215,7 @@ def _sending(
         "a=rtcp-rsize",
         *(f"a=extmap:{id} {uri}" for uri, id in extensions.items()),
         *_codec_lines(s.codec, OPUS_PARAMETERS if s.kind == "audio" else s.codec.fmtp, feedback),
+        *_red(s.codec, s.red_payload_type),
     ]
     if s.rtx_payload_type:
         rtx = _rtx(s.codec, s.rtx_payload_type)

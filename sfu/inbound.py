@@ -24,6 +24,7 @@ from sfu.negotiation import (
     TRANSPORT_SEQUENCE,
     Chosen,
 )
+from sfu.red_encoding import RedEncoding
 from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
 from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
@@ -186,19 +187,20 @@ class Inbound:
         layouts = self._layouts.get(chosen.codec.name) or self._layouts.get("") or LayoutCache(0, 0)
         if chosen.rids and (rid or repaired_rid) not in chosen.rids:
             return None
-        if payload_type == chosen.codec.payload_type:
+        if payload_type in (chosen.codec.payload_type, chosen.red_payload_type or chosen.codec.payload_type):
             codec = chosen.codec
             info = StreamInfo(
                 ssrc=ssrc,
                 rid=rid,
                 codec=codec.name,
-                payload_type=payload_type,
+                payload_type=codec.payload_type,
                 clock_rate_hz=codec.clock_rate_hz,
                 channels=2 if codec.name == "opus" else 0,
                 fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
             )
             history = History(self._limits.history_s, self._limits.history_packets)
-            return Encoding(info, index, keys, layouts, self.arrivals, self._touched, history)
+            about = (info, index, keys, layouts, self.arrivals, self._touched, history)
+            return RedEncoding(*about, chosen.red_payload_type) if chosen.red_payload_type else Encoding(*about)
         if payload_type == chosen.rtx_payload_type and payload_type:
             media = source.repair_of.get(ssrc)
             for encoding in reversed(source.encodings):

@@ -43,6 +43,8 @@ class Chosen(msgspec.Struct, frozen=True):
     """0: no RTX."""
     rids: tuple[str, ...] = ()
     """Simulcast encodings that are taken, in the order of the offer; empty: one encoding without a name."""
+    red_payload_type: int = 0
+    """Of RED (RFC 2198) around this codec; 0: no RED."""
 
 
 def check_transport(description: Description) -> Section:
@@ -70,11 +72,12 @@ def check_offer(description: Description) -> Section:
     return section
 
 
-def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
-    """The codec to answer a section with; None: nothing that we take (the section is rejected)."""
+def choose(section: Section, video_codecs: Sequence[str], red: bool = False) -> Chosen | None:
+    """The codec to answer a section with; None: nothing that we take (the section is rejected). `red`: sound may come
+    as RED."""
     if section.kind == "audio":
         codec = next((c for c in section.codecs.values() if c.name == "opus" and c.clock_rate_hz == 48000), None)
-        return Chosen(codec, 0) if codec else None
+        return Chosen(codec, 0, red_payload_type=_red_of(section, codec) if red else 0) if codec else None
     if section.kind != "video":
         return None
     for wanted in video_codecs:
@@ -89,14 +92,16 @@ def choose(section: Section, video_codecs: Sequence[str]) -> Chosen | None:
     return None
 
 
-def accept(section: Section, published: Codec) -> Chosen | None:
+def accept(section: Section, published: Codec, red: bool = False) -> Chosen | None:
     """Under which payload types of its own a viewer's section takes a track; None: it does not.
 
-    `published`: the track's codec, canonical.
+    `published`: the track's codec, canonical. `red`: the track is published as RED around it.
     """
     takers = (codec for codec in section.codecs.values() if takes(codec, published))
     codec = min(takers, key=_oddity, default=None)
-    return None if codec is None else Chosen(codec, _rtx_of(section, codec))
+    if codec is None:
+        return None
+    return Chosen(codec, _rtx_of(section, codec), red_payload_type=_red_of(section, codec) if red else 0)
 
 
 def takes(offered: Codec, published: Codec) -> bool:
@@ -110,6 +115,15 @@ def _rtx_of(section: Section, codec: Codec) -> int:
     number = str(codec.payload_type)
     found = (c.payload_type for c in section.codecs.values() if c.name == "rtx" and c.parameter("apt") == number)
     return next(found, 0)
+
+
+def _red_of(section: Section, opus: Codec) -> int:
+    """Payload type of RED that carries nothing but this codec; 0: none is offered."""
+    for codec in section.codecs.values():
+        if codec.name == "red" and codec.clock_rate_hz == opus.clock_rate_hz and codec.channels == opus.channels:
+            if set(codec.fmtp.split("/")) == {str(opus.payload_type)}:
+                return codec.payload_type
+    return 0
 
 
 def _oddity(codec: Codec) -> int:

@@ -50,6 +50,7 @@ class Publisher:
     ) -> None:
         self._participant_id = participant_id
         self._video_codecs = settings.video_codecs
+        self._red = settings.red
         self._max_video_bps = settings.max_video_bps
         self._max_viewer_lines = settings.max_viewer_lines
         self._limits = settings.limits
@@ -93,7 +94,7 @@ class Publisher:
         self.transport.remote_ice = remote_ice
         chosen: dict[str, Chosen] = {}
         for section in description.sections:
-            pick = choose(section, self._video_codecs)
+            pick = choose(section, self._video_codecs, self._red)
             if pick is not None and not section.rejected:
                 chosen[section.mid] = pick
                 self.transport.inbound.negotiated(section.extensions)

@@ -45,6 +45,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_viewer_lines: int = 0
     """Largest picture, in lines, that viewers are sent of a track in several layers (0: no limit). Recordings get the
     best."""
+    red: bool = False
+    """Browsers send their sound as RED, each packet with the one before, and viewers who can are sent it like that."""
     simulcast: bool = False
     """Pages send their cameras in up to three sizes, and every viewer gets the one that fits."""
     temporal_layers: bool = False

@@ -35,6 +35,7 @@ class Slot(msgspec.Struct):
     track: Track | None = None
     subscription: Subscription | None = None
     accepted: bool = False
+    red_payload_type: int = 0
 
 
 class Subscriber:
@@ -54,7 +55,7 @@ class Subscriber:
         self._division = Division(tell_delivery)
         self._slots: list[Slot] = []
         self._payload_types: dict[tuple[str, str], tuple[int, int]] = {}
-        """(codec, fmtp) -> (payload type, RTX payload type): in a bundle a number means one thing for good."""
+        """(codec, fmtp) -> (payload type, that of RTX or RED): in a bundle a number means one thing for good."""
         self._version = 0
         self._outstanding: tuple[int, list[tuple[str, Track | None]]] | None = None
         self._dirty = False
@@ -97,11 +98,13 @@ class Subscriber:
         numbers = self._numbers(track.codec)
         if numbers is None:
             return False
-        codec, rtx_payload_type = msgspec.structs.replace(track.codec, payload_type=numbers[0]), numbers[1]
+        codec = msgspec.structs.replace(track.codec, payload_type=numbers[0])
+        rtx_payload_type = numbers[1] if track.kind.media == "video" else 0
         if free is None:
             free = Slot(str(len(self._slots)), track.kind.media, codec, rtx_payload_type)
             self._slots.append(free)
         free.track, free.codec, free.rtx_payload_type = track, codec, rtx_payload_type
+        free.red_payload_type = numbers[1] if track.is_red else 0
         free.accepted = False
         return True
 
@@ -190,6 +193,7 @@ class Subscriber:
                 stop(slot)
             elif answered is not None and slot.subscription is not None:
                 self._estimate(slot.subscription, feedback_of(answered, slot.codec.payload_type))
+                slot.subscription.take_red(slot.red_payload_type if slot.red_payload_type in answered.codecs else 0)
         self.run()
         if self._dirty:
             self._offer()
@@ -215,13 +219,13 @@ class Subscriber:
     # --- inside
 
     def _numbers(self, published: Codec) -> tuple[int, int] | None:
-        """Payload type of a codec on this connection, and that of its RTX (0 for audio); None: none is left."""
+        """Payload type of a codec on this connection, and that of its RTX (of RED, for sound); None: none is left."""
         key = (published.name, published.fmtp if published.name != "opus" else "")
         if key not in self._payload_types:
             first = FIRST_PAYLOAD_TYPE + 2 * len(self._payload_types)
             if first + 1 > LAST_PAYLOAD_TYPE:
                 return None
-            self._payload_types[key] = (first, 0 if published.name == "opus" else first + 1)
+            self._payload_types[key] = (first, first + 1)
         return self._payload_types[key]
 
     def _estimate(self, subscription: Subscription, feedback: str) -> None:
@@ -281,6 +285,7 @@ class Subscriber:
             slot.subscription.rtx_ssrc if slot.subscription else 0,
             track.participant_id if track else "",
             track.track_id if track else "",
+            slot.red_payload_type if track else 0,
         )
 
 

@@ -89,6 +89,7 @@ class Subscription:
         "payload_type",
         "pli_requests",
         "rate",
+        "red_payload_type",
         "repeated",
         "retransmitted",
         "round_trip_s",
@@ -110,6 +111,8 @@ class Subscription:
         self.path = path
         self.payload_type = payload_type
         self.rtx_payload_type = rtx_payload_type
+        self.red_payload_type = 0
+        """Of RED around the codec, where the receiver took it; 0: plain packets alone."""
         self.clock_rate_hz = clock_rate_hz
         self.ssrc = path.new_ssrc()
         self.rtx_ssrc = path.new_ssrc()
@@ -235,8 +238,8 @@ class Subscription:
                 last.descriptor.tl0 + self._tl0_offset,
             )
 
-    def target(self) -> Target:
-        """What the packet path needs of a running subscription."""
+    def target(self, payload_type: int = 0) -> Target:
+        """What the packet path needs of a running subscription. `payload_type`: another than that of its codec."""
         path = self.path
         return (
             self,
@@ -247,11 +250,18 @@ class Subscription:
             self._picture_offset,
             self._tl0_offset,
             self.ssrc,
-            self.payload_type | (EXTENSION if self.numbered else 0),
+            (payload_type or self.payload_type) | (EXTENSION if self.numbered else 0),
             path.send_run,
             path.address,
             path.number if self.numbered else None,
         )
+
+    def take_red(self, payload_type: int) -> None:
+        """The receiver takes RED of this payload type, 0: none."""
+        if payload_type != self.red_payload_type:
+            self.red_payload_type = payload_type
+            if self.encoding is not None:
+                self.encoding.retarget()
 
     def new_tick(self) -> None:
         self._budget = MAX_RETRANSMISSIONS

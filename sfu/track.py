@@ -50,6 +50,11 @@ class Track:
         """While a track in several layers is recorded."""
 
     @property
+    def is_red(self) -> bool:
+        """Published as RED (RFC 2198)."""
+        return self.source is not None and self.source.chosen.red_payload_type != 0
+
+    @property
     def info(self) -> TrackInfo:
         return TrackInfo(self.track_id, self.participant_id, self.kind, self.codec.name, self.muted)
 

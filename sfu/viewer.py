@@ -41,12 +41,15 @@ class Viewer(Subscriber):
             transport.be_dtls_client()
         self.not_offered = max(0, len(places) - self._max_subscriptions)
         for mid, (track, chosen) in islice(places.items(), self._max_subscriptions):
-            self._slots.append(Slot(mid, track.kind.media, chosen.codec, chosen.rtx_payload_type, track, accepted=True))
+            slot = Slot(mid, track.kind.media, chosen.codec, chosen.rtx_payload_type, track, accepted=True)
+            slot.red_payload_type = chosen.red_payload_type
+            self._slots.append(slot)
         sections = {slot.mid: self._outgoing(slot, transport) for slot in self._slots}
         offered = {section.mid: section for section in description.sections}
         for slot in self._slots:
             if slot.subscription is not None:
                 self._estimate(slot.subscription, feedback_of(offered[slot.mid], slot.codec.payload_type))
+                slot.subscription.take_red(slot.red_payload_type)
         return write_viewer_answer(description, sections, self._local(transport), transport.setup, 1)
 
     def add(self, track: Track) -> None:

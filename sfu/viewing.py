@@ -44,7 +44,7 @@ def assign(sections: Sequence[Section], tracks: Sequence[Track]) -> dict[str, tu
             continue
         shown = {track.participant_id for track, _ in taken.values()}
         for track in sorted(left, key=lambda track: track.participant_id not in shown):
-            if track.kind.media == section.kind and (chosen := accept(section, track.codec)) is not None:
+            if track.kind.media == section.kind and (chosen := accept(section, track.codec, track.is_red)) is not None:
                 taken[section.mid] = (track, chosen)
                 left.remove(track)
                 break

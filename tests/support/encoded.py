@@ -39,12 +39,14 @@ def vp8_frames(count: int, *, keyframe_every: int = 60) -> list[bytes]:
     return encoded
 
 
-def opus_packets(count: int) -> list[bytes]:
-    """`count` packets of 20 ms, stereo, of the known sound."""
+def opus_packets(count: int, *, fec: bool = False) -> list[bytes]:
+    """`count` packets of 20 ms, stereo, of the known sound. `fec`: as for speech on a lossy path, with in-band FEC."""
     codec = av.CodecContext.create("libopus", "w")
     assert isinstance(codec, av.AudioCodecContext)
     codec.sample_rate, codec.format, codec.layout = SAMPLE_RATE_HZ, "s16", "stereo"
-    codec.bit_rate = 64_000
+    codec.bit_rate = 32_000 if fec else 64_000
+    if fec:
+        codec.options = {"application": "voip", "fec": "1", "packet_loss": "20"}
     samples = sound()
     encoded: list[bytes] = []
     for number in range(count):

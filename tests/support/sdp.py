@@ -12,6 +12,7 @@ TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-exte
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 OPUS = 111
+RED = 63
 VIDEO = {"VP8": 96, "VP9": 98, "H264": 103, "AV1": 45}
 """Payload types as Chromium gives them; RTX has the next number."""
 FMTP = {"VP8": "", "VP9": "profile-id=0", "AV1": "level-idx=5;profile=0;tier=0"}
@@ -115,7 +116,7 @@ class Outgoing:
 
     @property
     def payload_type(self) -> int:
-        return OPUS if self.kind == "audio" else VIDEO[self.codec]
+        return {"opus": OPUS, "red": RED, **VIDEO}[self.codec]
 
 
 def offer(credentials: Credentials, outgoing: Sequence[Outgoing]) -> str:
@@ -157,7 +158,7 @@ def _head(mids: Sequence[str]) -> list[str]:
 
 def _audio(line: Outgoing) -> list[str]:
     return [
-        f"m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}",
+        f"m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}" + (f" {RED}" if line.codec == "red" else ""),
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=rtpmap:{OPUS} opus/48000/2",
@@ -165,6 +166,7 @@ def _audio(line: Outgoing) -> list[str]:
         f"a=rtcp-fb:{OPUS} nack",
         f"a=fmtp:{OPUS} minptime=10;stereo=1;useinbandfec=1",
         f"a=extmap:1 {AUDIO_LEVEL}",
+        *([f"a=rtpmap:{RED} red/48000/2", f"a=fmtp:{RED} {OPUS}/{OPUS}"] if line.codec == "red" else []),
     ]
 
 

@@ -99,11 +99,12 @@ class SfuClient:
             for line, media in zip(lines, answer.media, strict=True)
         ]
 
-    async def subscribe(self) -> None:
+    async def subscribe(self, edited: Callable[[str], str] = lambda answer: answer) -> None:
+        """Take all that is offered, by an answer that may be edited."""
         self.peer.start_subscriptions()
         offer_id, text, _ = self.offers[-1]
         offered = sdp.Description.parse(text)
-        self.peer.subscribe_answer(offer_id, sdp.answer(self.subscribing.credentials, offered))
+        self.peer.subscribe_answer(offer_id, edited(sdp.answer(self.subscribing.credentials, offered)))
         await self.subscribing.connect(offered)
         await self.until(lambda: (TransportName.SUBSCRIBE, "connected") in self.states)
 

@@ -11,6 +11,7 @@ from sfu.subscription import Subscription
 from tests.support.sfu_media import HERE, Sent, Viewer, vp8
 
 ORIENTATION = b"\xbe\xde\x00\x01\x10\x01\x00\x00"
+LEVEL = b"\xbe\xde\x00\x01\xa0\x33\x00\x00"
 
 
 def received(
@@ -128,12 +129,12 @@ def test_a_numbered_copy_carries_the_transport_wide_sequence_number_beside_the_o
     assert [packet.payload_type for packet in sent] == [98] * 4
 
 
-@given(st.sampled_from([b"", ORIENTATION]), st.integers(0, 70_000))
+@given(st.sampled_from([b"", ORIENTATION, LEVEL]), st.integers(0, 70_000))
 def test_a_numbered_block_has_both_values_and_whole_words(extension: bytes, sequence: int) -> None:
     block = numbered(extension, sequence)
     elements = read_extensions(block[4:], int.from_bytes(block[:2], "big"))
     assert elements.pop(SEQUENCE_ID) == (sequence & 0xFFFF).to_bytes(2, "big")
-    assert elements == ({1: b"\x01"} if extension else {})
+    assert elements == {b"": {}, ORIENTATION: {1: b"\x01"}, LEVEL: {10: b"\x33"}}[extension]
     assert 4 * int.from_bytes(block[2:4], "big") == len(block) - 4
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.descriptions import Local
-from sfu.inbound import Inbound
+from sfu.inbound import Inbound, Source
 from sfu.interfaces import NegotiationError, TrackKind, Watch
+from sfu.negotiation import Chosen
 from sfu.sdp import Codec, Description, Section, parse
 from sfu.track import Track
 from sfu.viewer import Viewer
@@ -138,6 +139,20 @@ def test_feedback_on_arrivals_is_taken_where_our_numbers_can_be_in_the_packets_e
     assert "transport-cc" in client.offer(renumbered).sections[0].codecs[96].feedback
     (subscription,) = client.viewer.subscriptions()
     assert subscription.numbered
+
+
+def test_red_is_taken_where_the_sound_comes_as_red_and_the_client_offers_it_around_opus() -> None:
+    sound = microphone("t_m")
+    sound.source = Source("t_m", "0", Chosen(OPUS, 0, red_payload_type=63), [], {}, [])
+    client = Watching(sound)
+    audio = client.offer().sections[1]
+    assert [(c.name, c.payload_type) for c in audio.codecs.values()] == [("opus", 111), ("red", 63)]
+    (subscription,) = client.viewer.subscriptions()
+    assert subscription.red_payload_type == 63
+    without = Watching(sound)
+    assert list(without.offer(CHROMIUM.replace("a=fmtp:63 111/111", "a=fmtp:63 112/112")).sections[1].codecs) == [111]
+    (subscription,) = without.viewer.subscriptions()
+    assert subscription.red_payload_type == 0
 
 
 def test_a_client_that_waits_for_a_handshake_is_called() -> None:
