@@ -26,6 +26,13 @@ WINDOW = 4096
 """Replay window in packets: about 8 s of 4 Mbit/s video, so that a late retransmission is still taken."""
 
 RTCP_WINDOW = 128
+"""The same for RTCP: of each sender (SSRC), because each counts its packets itself (RFC 3711 3.2.3). Browsers report
+under one for sound, another for pictures."""
+
+MAX_RTCP_SENDERS = 256
+"""SSRCs of one connection under which RTCP comes: those of tracks and of reports on others'. Overflow: what comes under
+a further one is refused."""
+
 _LIBSRTP_BUFFER_BYTES = 4096
 """The longest datagram, what a retransmission adds to it, and 148 bytes that pylibsrtp keeps free."""
 
@@ -80,6 +87,24 @@ class ReplayWindow:
         self.slots = array("q", [-1]) * size
 
 
+class _RtcpWindow(ReplayWindow):
+    """Of one sender of RTCP."""
+
+    __slots__ = ("_highest",)
+
+    def __init__(self) -> None:
+        super().__init__(RTCP_WINDOW)
+        self._highest = -1
+
+    def has_seen(self, index: int) -> bool:
+        """It was taken, or is too old to say."""
+        return index <= self._highest - RTCP_WINDOW or self.slots[index % RTCP_WINDOW] == index
+
+    def note(self, index: int) -> None:
+        self.slots[index % RTCP_WINDOW] = index
+        self._highest = max(self._highest, index)
+
+
 class SendKeys:
     """What a sender of RTP needs: `encrypt(nonce, payload, header)` and the salt the nonce is made of."""
 
@@ -116,11 +141,11 @@ class SendKeys:
 class ReceiveKeys:
     """What a receiver needs; the replay check of RTP is its caller's, that of RTCP is here."""
 
-    __slots__ = ("_highest", "_seen", "_unprotect_rtcp", "decrypt", "salt")
+    __slots__ = ("_seen", "_unprotect_rtcp", "decrypt", "salt")
 
     def __init__(self, profile: Profile, master: bytes) -> None:
-        self._highest = -1
-        self._seen = ReplayWindow(RTCP_WINDOW)
+        self._seen: dict[int, _RtcpWindow] = {}
+        """By SSRC; whose first packet is authentic gets one."""
         if profile is Profile.AES128_CM_SHA1_80:
             session = _libsrtp(master, pylibsrtp.Policy.SSRC_ANY_INBOUND)
             self.salt = 0
@@ -152,16 +177,21 @@ class ReceiveKeys:
             if len(packet) < 28 or not index & 0x80000000:
                 return None
             index &= 0x7FFFFFFF
-            slots = self._seen.slots
-            if index <= self._highest - RTCP_WINDOW or slots[index % RTCP_WINDOW] == index:
+            ssrc = int.from_bytes(header[4:], "big")
+            window = self._seen.get(ssrc)
+            if window is None:
+                if len(self._seen) >= MAX_RTCP_SENDERS:
+                    return None
+            elif window.has_seen(index):
                 return None
-            nonce = rtcp_salt ^ int.from_bytes(header[4:], "big") << 48 ^ index
+            nonce = rtcp_salt ^ ssrc << 48 ^ index
             try:
                 plain = header + rtcp(nonce.to_bytes(12, "big"), packet[8:-4], header + trailer)
             except InvalidTag:
                 return None
-            slots[index % RTCP_WINDOW] = index
-            self._highest = max(self._highest, index)
+            if window is None:
+                window = self._seen[ssrc] = _RtcpWindow()
+            window.note(index)
             return plain
 
         self._unprotect_rtcp = open_rtcp

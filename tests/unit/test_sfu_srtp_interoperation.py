@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from sfu.rtcp import pli
-from sfu.srtp import RTCP_WINDOW, Profile, ReceiveKeys, SendKeys, keys_from_exporter
+from sfu.srtp import MAX_RTCP_SENDERS, RTCP_WINDOW, Profile, ReceiveKeys, SendKeys, keys_from_exporter
 
 SSRC = 0x01020304
 _LIBSRTP = {
@@ -129,6 +129,36 @@ def test_rtcp_older_than_the_window_is_refused_even_if_it_was_never_seen(profile
     assert receiver.unprotect_rtcp(packets[-1]) is not None
     assert receiver.unprotect_rtcp(packets[0]) is None
     assert receiver.unprotect_rtcp(packets[1]) is not None
+
+
+@every_profile
+def test_each_sender_of_rtcp_counts_its_packets_itself(profile: Profile) -> None:
+    """Chromium reports on sound, on pictures and on arrivals under three SSRCs, each with indices from 1 on."""
+    senders = [(ssrc, SendKeys(profile, master(profile))) for ssrc in (1, 0xFA17FA17, 0xFFFFFFFF)]
+    receiver = ReceiveKeys(profile, master(profile))
+    ahead, *others = senders
+    for number in range(3 * RTCP_WINDOW):
+        assert receiver.unprotect_rtcp(ahead[1].protect_rtcp(pli(ahead[0], number))) == pli(ahead[0], number)
+    for ssrc, sender in others:
+        for number in range(RTCP_WINDOW):
+            packet = sender.protect_rtcp(pli(ssrc, number))
+            assert receiver.unprotect_rtcp(packet) == pli(ssrc, number)
+            assert receiver.unprotect_rtcp(packet) is None
+
+
+@gcm
+def test_there_is_an_end_to_the_senders_of_rtcp_and_forgers_take_no_place(profile: Profile) -> None:
+    receiver = ReceiveKeys(profile, master(profile))
+
+    def packet(ssrc: int) -> bytes:
+        return SendKeys(profile, master(profile)).protect_rtcp(pli(ssrc, 2))
+
+    for ssrc in range(2 * MAX_RTCP_SENDERS):
+        sealed = packet(ssrc)
+        assert receiver.unprotect_rtcp(sealed[:-6] + bytes((sealed[-6] ^ 1,)) + sealed[-5:]) is None
+    assert None not in [receiver.unprotect_rtcp(packet(ssrc)) for ssrc in range(MAX_RTCP_SENDERS)]
+    assert receiver.unprotect_rtcp(packet(MAX_RTCP_SENDERS)) is None
+    assert receiver.unprotect_rtcp(packet(0)) is None, "seen before"
 
 
 @gcm
