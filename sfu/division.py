@@ -1,7 +1,8 @@
 """One viewer's connection: how much it carries, and what each picture gets of it. A core in given time.
 
 Asked a few times a second, and at once when the estimate falls below what was divided. What is decided here limits what
-the place on the viewer's page wants (sfu.track), and never touches a recording.
+the place on the viewer's page wants (sfu.track), and never touches a recording. What does not fit whole first comes
+with fewer frames, then in a smaller picture (sfu.options).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +10,8 @@ from collections.abc import Callable, Sequence
 from sfu.allocation import PAUSED, RAISE, Demand, Rank, allocate
 from sfu.congestion.estimator import BandwidthEstimator
 from sfu.congestion.rate_control import RateState
-from sfu.encoding import Encoding
 from sfu.interfaces import DeliveryState, TrackKind
+from sfu.options import Option, options_of, place_of, place_of_smallest
 from sfu.subscription import Subscription
 from sfu.track import Track
 
@@ -29,8 +30,12 @@ QUEUE_S = 0.1
 """Before the first probes are answered an estimate may be far below what the path carries without any queue."""
 
 PATIENCE_S = 1.0
-"""A picture that flows is paused when its smallest layer did not fit for so long: estimates dip for a moment while a
-queue drains, and a pause costs a key frame."""
+"""A picture that flows is paused when nothing of it fitted for so long: estimates dip for a moment while a queue
+drains, and a pause costs a key frame."""
+
+HOLD_S = 2.0
+"""After it got less a picture gets no more for so long. What was too much a moment ago mostly is again, and a picture
+that changes all the time is worse than one that does not come back at once."""
 
 
 class Division:
@@ -42,6 +47,8 @@ class Division:
         self._divided_bps = 0.0
         self._unfit_since: dict[str, float] = {}
         """By track, where it flows and does not fit. As many as subscriptions."""
+        self._lowered: dict[str, float] = {}
+        """By track, when it got less last. As many as subscriptions."""
 
     def repeat(self) -> None:
         """Tell again what is not whole: the participant may have missed it."""
@@ -64,45 +71,61 @@ class Division:
     ) -> None:
         """`viewed`: what the viewer was offered and took; `speaker`: the participant whose picture is most wanted."""
         sound_bps = flowing_bps = 0.0
-        pictures: list[tuple[Track, Subscription, list[Encoding]]] = []
+        pictures: list[tuple[Track, Subscription, list[Option]]] = []
+        demands: list[Demand] = []
         for track, subscription in viewed:
             present = subscription.encoding
             if present is not None:
                 flowing_bps += present.meter.bps
             if track.kind.media == "audio":
                 sound_bps += present.meter.bps if present is not None else 0.0
-            elif options := track.options(subscription):
+            elif layers := track.options(subscription):
+                sent = subscription.wants, subscription.max_temporal
+                options = options_of(layers, *sent)
                 pictures.append((track, subscription, options))
-        demands = [
-            Demand(
-                Rank.FIRST if track.kind is TrackKind.SCREEN or track.participant_id == speaker else Rank.OTHER,
-                tuple(layer.meter.bps for layer in options),
-                options.index(subscription.wants) if subscription.wants in options else PAUSED,
-            )
-            for track, subscription, options in pictures
-        ]
+                first = track.kind is TrackKind.SCREEN or track.participant_id == speaker
+                demands.append(
+                    Demand(
+                        Rank.FIRST if first else Rank.OTHER,
+                        tuple(option.bps for option in options),
+                        place_of(options, layers, *sent),
+                        place_of_smallest(options),
+                    )
+                )
         whole_bps = sum(demand.options_bps[-1] for demand in demands)
         estimator.useful_bps = (sound_bps + RAISE * whole_bps) / SHARE
         self._divided_bps = estimator.target_bps
         budget_bps = SHARE * estimator.target_bps - sound_bps
         if estimator.state is RateState.START:  # nothing says yet that it does not fit
-            budget_bps = max(budget_bps, sum(demand.options_bps[0] for demand in demands))
+            budget_bps = max(budget_bps, sum(demand.options_bps[demand.least] for demand in demands))
         overloaded = flowing_bps > OVERLOADED * estimator.target_bps and estimator.queue_s > QUEUE_S
         for (track, subscription, options), demand, option in zip(
             pictures, demands, allocate(demands, budget_bps), strict=True
         ):
-            if option == PAUSED and demand.present != PAUSED:
-                if now - self._unfit_since.setdefault(track.track_id, now) < PATIENCE_S:
-                    option = 0
+            option = self._settle(track.track_id, option, demand.present, now)
+            if option == PAUSED:
+                track.grant(subscription, None, at_once=False)
             else:
-                self._unfit_since.pop(track.track_id, None)
-            layer = None if option == PAUSED else options[option]
-            track.grant(subscription, layer, at_once=overloaded and option < demand.present)
+                track.grant(subscription, options[option].layer, at_once=overloaded and option < demand.present)
+                track.limit(subscription, options[option].max_temporal)
             self._note(track.track_id, option, len(options))
-        gone = (self._told.keys() | self._unfit_since.keys()) - {track.track_id for track, _, _ in pictures}
-        for track_id in gone:
+        known = self._told.keys() | self._unfit_since.keys() | self._lowered.keys()
+        for track_id in known - {track.track_id for track, _, _ in pictures}:
             self._unfit_since.pop(track_id, None)
+            self._lowered.pop(track_id, None)
             self._note(track_id, 0, 1)
+
+    def _settle(self, track_id: str, option: int, present: int, now: float) -> int:
+        """The option to send, so that a doubt changes nothing and nothing changes all the time."""
+        if present == PAUSED or option != PAUSED:
+            self._unfit_since.pop(track_id, None)
+        elif now - self._unfit_since.setdefault(track_id, now) < PATIENCE_S:
+            option = 0
+        if option < present:
+            self._lowered[track_id] = now
+        elif present != PAUSED and now - self._lowered.get(track_id, float("-inf")) < HOLD_S:
+            option = present
+        return option
 
     def _note(self, track_id: str, option: int, options: int) -> None:
         state = (

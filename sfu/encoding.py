@@ -63,6 +63,7 @@ class Encoding(SrtpStream):
         "_key_index",
         "_key_timestamp",
         "_late",
+        "_layer_meters",
         "_level",
         "_moving",
         "_pending",
@@ -168,6 +169,8 @@ class Encoding(SrtpStream):
         """The highest temporal layer that was seen."""
         self.layer_octets = [0] * (TOP + 1)
         """Payload of each temporal layer."""
+        self._layer_meters: list[Meter] = []
+        """Of each, where there are several."""
         self.views: list[LayerView] = []
         """Those that somebody takes."""
         self._moving: list[Subscription] = []
@@ -324,6 +327,17 @@ class Encoding(SrtpStream):
     def measure(self, now: float) -> None:
         """Several times a second: keep the meter going."""
         self.meter.read(self.octets + OVERHEAD_BYTES * self.packets, now)
+        if self.top_layer:
+            while len(self._layer_meters) <= self.top_layer:
+                self._layer_meters.append(Meter())
+            for meter, octets in zip(self._layer_meters, self.layer_octets, strict=False):
+                meter.read(octets, now)
+
+    def share(self, limit: int) -> float:
+        """Of what comes at present, the part of the temporal layers up to this one; 1 while that is not known."""
+        rates = [meter.bps for meter in self._layer_meters]
+        total = sum(rates)
+        return sum(rates[: limit + 1]) / total if total else 1.0
 
     def sent(self, index: int) -> Packet | None:
         """A packet that was forwarded, while it is remembered. What waits for the end of the wakeup was not yet."""

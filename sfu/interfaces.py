@@ -51,7 +51,7 @@ class DeliveryState(enum.StrEnum):
     WHOLE = "whole"
     """The layer that fits where it is shown."""
     REDUCED = "reduced"
-    """A smaller one."""
+    """A smaller one, or not all of its frames."""
     PAUSED = "paused"
     """None."""
 

@@ -92,13 +92,16 @@ class Track:
         beginning).
 
         Holds for every layer that it takes from now on. Fewer come from the next frame on; more from one that its
-        sender lets viewers up with, for which no key frame is asked. Without temporal layers nothing changes. What is
-        recorded is not limited. Cheap where nothing changes.
+        sender lets viewers up with, for which no key frame is asked, but none of a layer that ends as soon as another
+        one has its key frame. Without temporal layers nothing changes. What is recorded is not limited. Cheap where
+        nothing changes.
         """
         if max_temporal != subscription.max_temporal:
+            more = max_temporal > subscription.max_temporal
             subscription.max_temporal = max_temporal
-            if subscription.encoding is not None:
-                subscription.encoding.limit(subscription)
+            present = subscription.encoding
+            if present is not None and (present is subscription.wants or not more):
+                present.limit(subscription)
 
     def subscribe(self, subscription: Subscription) -> None:
         self.subscriptions.append(subscription)
@@ -193,6 +196,8 @@ class Track:
                 subscription.encoding.unsubscribe(subscription)
         elif encoding is not subscription.encoding:
             encoding.subscribe(subscription)
+        else:
+            encoding.limit(subscription)  # it may have had fewer frames while another one was wanted
 
     def record(self, encoding: Encoding, sink: RecordingSink, now: float) -> None:
         """Open a tap for an encoding, and ask for a key frame: a file begins with one. Of a track in several layers the

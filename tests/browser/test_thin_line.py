@@ -1,4 +1,5 @@
-"""A viewer whose line gets thin is sent a smaller picture, is told so, hears everything, and gets the large one back.
+"""A viewer whose line gets thin is sent a smaller picture, is told so, hears everything, and gets the large one back;
+one whose line is a little too thin gets the large one with fewer frames.
 
 How quickly is held by plans in virtual time (tests/unit/test_sfu_thin_downlink.py); here twice that is allowed, because
 browsers share two cores with whatever else runs.
@@ -17,6 +18,9 @@ from tests.support.studio import Studio, start_studio
 
 THIN = Line(rate_bps=300_000, queue_s=0.5)
 THIN_S = 8.0
+NARROW_SHARE = 0.85
+"""Of what is sent without a limit: less than all frames need, and more than half of them do, which is 60 %."""
+NARROW_S = 5.0
 LARGE = {"width": 1000, "height": 700}
 
 
@@ -40,9 +44,31 @@ async def said_of_the_picture(room: RoomPage) -> str:
 
 async def port_of(studio: Studio, session_id: str, participant_id: str) -> int:
     """From where the server sees the connection on which this participant is sent what others publish."""
+    figures = await figures_of(studio, session_id, participant_id)
+    return int(figures["subscribe"]["address"].rpartition(":")[2])
+
+
+async def pictures(room: RoomPage) -> tuple[int, int]:
+    """Of the one picture that this page receives: frames that were decoded, and key frames that were asked for."""
+    (one,) = [s for s in await room.stats("inbound-rtp") if s["kind"] == "video"]
+    return one["framesDecoded"], one["pliCount"]
+
+
+async def figures_of(studio: Studio, session_id: str, participant_id: str) -> Json:
     stats = await studio.operators(f"/api/v1/rooms/{session_id}/stats")
     (one,) = [p for p in stats["media"]["participants"] if p["participant_id"] == participant_id]
-    return int(one["subscribe"]["address"].rpartition(":")[2])
+    figures: Json = one
+    return figures
+
+
+async def frames_shown(publisher: RoomPage, viewer: RoomPage, seconds: float) -> tuple[float, int]:
+    """The share of the frames of the largest layer that the viewer decodes, and key frames that it asks for."""
+    script = """async () => Math.max(...(await __probe.stats('outbound-rtp'))
+        .filter((s) => s.kind === 'video' && s.frameHeight === 360).map((s) => s.framesSent))"""
+    sent, shown = await publisher.page.evaluate(script), await pictures(viewer)
+    await publisher.sends_for(seconds)
+    sent_after, shown_after = await publisher.page.evaluate(script), await pictures(viewer)
+    return (shown_after[0] - shown[0]) / (sent_after - sent), shown_after[1] - shown[1]
 
 
 class Seen:
@@ -52,6 +78,13 @@ class Seen:
     after: Json
     said: list[str]
     ann_said: str
+    narrow: Json
+    """Bob's view of Ann's camera, as operators see it, while his line is a little too thin."""
+    narrow_frames: tuple[float, int]
+    narrow_said: str
+    dropped: Json
+    """Of what Bob said on the connection over which he is sent the others."""
+    free_frames: tuple[float, int]
     errors: list[str]
 
 
@@ -82,6 +115,23 @@ async def meeting(folder: Path) -> Seen:
             proxy.out = Line()
             seen.up_s = await shows(bob, 360)
             await shows(ann, 360)
+            await bob.until("() => document.querySelector('.tile:not(.tile-own) .tile-delivery').hidden")
+            id = await bob.participant_id()
+            await figures_of(studio, session["session_id"], id)  # bitrates are means since they were read before
+            await ann.sends_for(3.0)
+            whole = await figures_of(studio, session["session_id"], id)
+            whole_bps = sum(subscription["bitrate_bps"] for subscription in whole["subscriptions"])
+            proxy.out = Line(rate_bps=NARROW_SHARE * whole_bps, queue_s=0.5)
+            await bob.until("() => !document.querySelector('.tile:not(.tile-own) .tile-delivery').hidden")
+            await ann.sends_for(3.0)
+            seen.narrow_frames = await frames_shown(ann, bob, NARROW_S)
+            seen.narrow_said = await said_of_the_picture(bob)
+            narrow = await figures_of(studio, session["session_id"], id)
+            (seen.narrow,) = [s for s in narrow["subscriptions"] if s["wanted_height"]]
+            seen.dropped = narrow["subscribe"]["dropped"]
+            proxy.out = Line()
+            await bob.until("() => document.querySelector('.tile:not(.tile-own) .tile-delivery').hidden")
+            seen.free_frames = await frames_shown(ann, bob, 3.0)
             seen.errors = await ann.errors() + await bob.errors()
     return seen
 
@@ -103,8 +153,22 @@ def test_everything_is_heard_through_the_thin_line(seen: Seen) -> None:
     assert concealed < 0.02 * samples
 
 
-def test_the_page_says_that_the_picture_is_smaller_for_its_network(seen: Seen) -> None:
-    assert seen.said == ["", "Smaller for your network"]
+def test_the_page_says_that_the_picture_is_reduced_for_its_network(seen: Seen) -> None:
+    assert seen.said == ["", "Reduced for your network"]
+
+
+def test_a_line_that_is_a_little_too_thin_costs_frames_and_neither_size_nor_key_frames(seen: Seen) -> None:
+    shown, asked_for = seen.narrow_frames
+    assert 0.4 < shown < 0.6
+    assert asked_for == 0
+    assert (seen.narrow["rid"], seen.narrow["fitting_rid"], seen.narrow["temporal_layer"]) == ("h", "h", 1)
+    assert seen.narrow["reason"] == "network"
+    assert seen.narrow_said == "Reduced for your network"
+    assert seen.free_frames[0] > 0.85
+
+
+def test_everything_that_the_viewer_reports_is_read(seen: Seen) -> None:
+    assert seen.dropped == {}
 
 
 def test_the_others_notice_nothing(seen: Seen) -> None:

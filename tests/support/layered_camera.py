@@ -8,6 +8,7 @@ from sfu.rtcp import SenderReport
 from sfu.subscription import Subscription
 from sfu.track import Track
 from tests.support.sfu_media import VP8, Sent, Viewer, encoding, vp8
+from tests.support.temporal_camera import LAYERS, SYNC
 
 SIZES = {"l": (320, 180), "m": (640, 360), "h": (1280, 720)}
 FRAME_S = 1 / 30
@@ -20,6 +21,10 @@ class Camera:
         self.now = 10.0
         self.octets: dict[str, int] = {}
         """Of a frame of a layer, where it matters."""
+        self.temporal = False
+        """Each layer has three temporal layers."""
+        self.answers = True
+        """Requests for key frames."""
         self.touched: list[Encoding] = []
         self.track = Track(f"t_{participant_id}", participant_id, TrackKind.CAMERA, VP8, max_viewer_lines)
         self.layers: dict[str, Encoding] = {}
@@ -55,11 +60,17 @@ class Camera:
                 if self.sink is not None:
                     self.track.record(layer, self.sink, self.now)
                 self.track.heard(layer)
-            key = layer.requests.due(self.now) or first
+            key = (self.answers and layer.requests.due(self.now)) or first
             if key:
                 self.key_frames.append(rid)
+            place = self.frames % len(LAYERS)
             payload = vp8(
-                500 * number + layer.packets, key=key, size=SIZES[rid], body=rid.encode() * self.octets.get(rid, 1)
+                500 * number + layer.packets,
+                key=key,
+                size=SIZES[rid],
+                body=rid.encode() * self.octets.get(rid, 1),
+                layer=(0 if key else LAYERS[place]) if self.temporal else None,
+                sync=self.temporal and SYNC[place],
             )
             timestamp = 7_000_000 * number + 3000 * self.frames
             layer.accept(layer.highest + 1, 0x80, timestamp, payload, 0, -1, self.now + self.late_s.get(rid, 0.0))

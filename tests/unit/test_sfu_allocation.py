@@ -9,8 +9,8 @@ CAMERA = (150e3, 500e3, 1500e3)
 FIRST, OTHER = Rank.FIRST, Rank.OTHER
 
 
-def demand(rank: Rank = OTHER, options: tuple[float, ...] = CAMERA, present: int = PAUSED) -> Demand:
-    return Demand(rank, options, present)
+def demand(rank: Rank = OTHER, options: tuple[float, ...] = CAMERA, present: int = PAUSED, least: int = 0) -> Demand:
+    return Demand(rank, options, present, least)
 
 
 def test_with_enough_everything_is_sent_in_full() -> None:
@@ -25,6 +25,14 @@ def test_with_nothing_everything_is_paused() -> None:
 
 def test_each_gets_its_smallest_before_one_gets_more() -> None:
     assert allocate([demand(FIRST), demand(), demand(), demand()], 4 * 150e3) == [0, 0, 0, 0]
+
+
+def test_each_gets_what_it_needs_at_least_before_one_gets_more() -> None:
+    frames = (60e3, 90e3, 150e3, 500e3, 1500e3)
+    assert allocate([demand(FIRST, frames, least=2), demand(options=frames, least=2)], 400e3) == [2, 2]
+    assert allocate([demand(FIRST, frames, least=2), demand(options=frames, least=2)], 210e3) == [1, 1]
+    assert allocate([demand(FIRST, frames, least=2), demand(options=frames, least=2)], 280e3) == [2, 1]
+    assert allocate([demand(FIRST, frames, least=2), demand(options=frames, least=2)], 2e6) == [4, 2]
 
 
 def test_who_speaks_is_raised_before_the_others() -> None:
@@ -61,10 +69,13 @@ def test_a_still_picture_that_is_cheaper_when_larger_is_sent_large() -> None:
 
 demands = st.lists(
     st.builds(
-        lambda rank, options, place: demand(rank, tuple(sorted(options)), place % (len(options) + 1) - 1),
+        lambda rank, options, place, least: demand(
+            rank, tuple(sorted(options)), place % (len(options) + 1) - 1, least % len(options)
+        ),
         st.sampled_from(Rank),
-        st.lists(st.floats(1e3, 5e6), min_size=1, max_size=3),
-        st.integers(0, 3),
+        st.lists(st.floats(1e3, 5e6), min_size=1, max_size=7),
+        st.integers(0, 7),
+        st.integers(0, 2),
     ),
     max_size=20,
 )
@@ -86,7 +97,9 @@ def test_it_settles(wanted: list[Demand], budget_bps: float) -> None:
     """Asked again and again with what it gave and the same budget, it comes to rest."""
     chosen = allocate(wanted, budget_bps)
     for _ in range(30):
-        wanted = [Demand(one.rank, one.options_bps, option) for one, option in zip(wanted, chosen, strict=True)]
+        wanted = [
+            Demand(one.rank, one.options_bps, option, one.least) for one, option in zip(wanted, chosen, strict=True)
+        ]
         before, chosen = chosen, allocate(wanted, budget_bps)
         if chosen == before:
             return
@@ -95,7 +108,7 @@ def test_it_settles(wanted: list[Demand], budget_bps: float) -> None:
 
 @given(demands, st.floats(0, 20e6))
 def test_nobody_is_raised_by_what_would_give_another_its_smallest(wanted: list[Demand], budget_bps: float) -> None:
-    wanted = [Demand(one.rank, one.options_bps, PAUSED) for one in wanted]
+    wanted = [Demand(one.rank, one.options_bps, PAUSED, one.least) for one in wanted]
     chosen = allocate(wanted, budget_bps)
     sent = [(one, option) for one, option in zip(wanted, chosen, strict=True) if option != PAUSED]
     raised = sum(one.options_bps[option] - one.options_bps[0] for one, option in sent)

@@ -17,7 +17,7 @@ import { QualityBars, qualityWords } from './quality.js';
 /** Colours of tiles without picture, chosen by id: CSS classes `tone-0` to `tone-5`. */
 const TONES = 6;
 
-const DELIVERIES = { whole: '', reduced: 'Smaller for your network', paused: 'Paused for your network' };
+const DELIVERIES = { whole: '', reduced: 'Reduced for your network', paused: 'Paused for your network' };
 
 /**
  * @typedef {object} TileState
