@@ -1,10 +1,11 @@
 """A UDP proxy between browsers and the media port that loses packets on the way in, by seed, and whose way out to each
-browser can be made thin. `dark` lets nothing through either way; `rebind` is a router that forgets its clients.
+browser can be made thin; in both directions it can lose, delay, disorder and double. `dark` lets nothing through either
+way; `rebind` is a router that forgets its clients.
 
-Guarantees: which datagrams are dropped depends on the seed, the order in which clients first spoke, and the number of
-the media datagram of that client; on nothing else. Media is what RFC 7983 gives to SRTP and SRTCP (first byte
-128..191); STUN and DTLS always pass. On the way out nothing is lost, delayed or put in another order, unless `out` says
-how thin the line is. Runs in a thread of its own, so that a busy test does not add loss of its own.
+Guarantees: which datagrams are dropped, held back and doubled depends on the seed, the order in which clients first
+spoke, the direction, and the number of the media datagram in it; on nothing else. Media is what RFC 7983 gives to SRTP
+and SRTCP (first byte 128..191); STUN and DTLS always pass. On the way out nothing is lost, delayed or put in another
+order, unless `out` or `both` says so. Runs in a thread of its own, so that a busy test does not add loss of its own.
 """
 
 import heapq
@@ -52,6 +53,42 @@ class Line:
     """IPv4 and UDP, which the line carries too."""
 
 
+@dataclass(frozen=True)
+class Disorder:
+    """What happens to media in each direction. Shares are of datagrams."""
+
+    loss: float = 0.0
+    """On the way out; the way in has its own."""
+    jitter_s: float = 0.0
+    """Each comes up to this much later, in order,"""
+    overtaken: float = 0.0
+    """but this share comes `overtaken_s` later still and is overtaken."""
+    overtaken_s: float = 0.02
+    doubled: float = 0.0
+
+
+class DisorderPlan:
+    """Decides for each media datagram of one client in one direction in turn."""
+
+    def __init__(self, seed: int, client: int, direction: str, disorder: Disorder) -> None:
+        self._random = random.Random(f"{seed}/{client}/{direction}")
+        self._disorder = disorder
+        self._latest_s = 0.0
+
+    def lost(self) -> bool:
+        return self._random.random() < self._disorder.loss
+
+    def times(self, now: float) -> list[float]:
+        """When it comes out: once, or twice."""
+        disorder, chance = self._disorder, self._random
+        due = max(self._latest_s, now + disorder.jitter_s * chance.random())
+        if chance.random() < disorder.overtaken:
+            due += disorder.overtaken_s
+        else:
+            self._latest_s = due
+        return [due, due] if chance.random() < disorder.doubled else [due]
+
+
 class LossPlan:
     """Decides for each datagram of one client in turn."""
 
@@ -75,6 +112,8 @@ class _Client:
     plan: LossPlan
     port: int
     """Towards the server."""
+    disorder_in: DisorderPlan | None = None
+    disorder_out: DisorderPlan | None = None
     free_s: float = 0.0
     """When the line to it will have sent what waits."""
     counters: Counters = field(default_factory=Counters)
@@ -83,7 +122,8 @@ class _Client:
 class ImpairmentProxy:
     """`with ImpairmentProxy(loss=0.05, seed=1) as proxy:` then set `proxy.upstream` once the server's port is known."""
 
-    def __init__(self, *, loss: float, seed: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, *, loss: float, seed: int, both: Disorder | None = None, host: str = "127.0.0.1") -> None:
+        """`loss`: on the way in; `both`: what else happens, in each direction."""
         self.upstream: Address | None = None
         self.counters = Counters()
         """Sum over all clients; read it after the traffic."""
@@ -93,8 +133,10 @@ class ImpairmentProxy:
         """May be set any time: nothing passes, in either direction, while it is set."""
         self.only: int | None = None
         """Port of the one client for whom `out` holds, as the server sees it; None: for all."""
-        self._waiting: list[tuple[float, int, bytes, Address]] = []
-        """Due, order of arrival, datagram, where to. At most `queue_s` of each client's line."""
+        self._waiting: list[tuple[float, int, bytes, _Client, bool]] = []
+        """Due, order of arrival, datagram, whose, whether to the server. At most `queue_s` of each client's line, and
+        what comes in the time of `both`."""
+        self._both = both
         self._arrivals = 0
         self._loss, self._seed, self._host = loss, seed, host
         self._front = self._socket()
@@ -152,6 +194,8 @@ class ImpairmentProxy:
             self.counters.media_in += is_media(datagram)
             if self.dark or client.plan.drops(datagram):
                 self.counters.dropped_in += 1
+            elif client.disorder_in is not None and is_media(datagram):
+                self._disturb(client, client.disorder_in, datagram, to_server=True)
             else:
                 self.counters.passed_in += self._forward(client.upstream, datagram, None)
 
@@ -165,6 +209,12 @@ class ImpairmentProxy:
                 continue
             if self.dark:
                 self.counters.dropped_out += 1
+                continue
+            if client.disorder_out is not None and is_media(datagram):
+                if client.disorder_out.lost():
+                    self.counters.dropped_out += 1
+                else:
+                    self._disturb(client, client.disorder_out, datagram, to_server=False)
                 continue
             thin = self.only in (None, client.port) and not math.isinf(self.out.rate_bps)
             if not thin and client.free_s < time.monotonic():
@@ -180,13 +230,21 @@ class ImpairmentProxy:
             return
         client.free_s = begins + 8 * (len(datagram) + line.headers_bytes) / line.rate_bps
         self._arrivals += 1
-        heapq.heappush(self._waiting, (client.free_s, self._arrivals, datagram, client.address))
+        heapq.heappush(self._waiting, (client.free_s, self._arrivals, datagram, client, False))
+
+    def _disturb(self, client: _Client, plan: DisorderPlan, datagram: bytes, *, to_server: bool) -> None:
+        for due_s in plan.times(time.monotonic()):
+            self._arrivals += 1
+            heapq.heappush(self._waiting, (due_s, self._arrivals, datagram, client, to_server))
 
     def _send_due(self) -> None:
         now = time.monotonic()
         while self._waiting and self._waiting[0][0] <= now:
-            _, _, datagram, address = heapq.heappop(self._waiting)
-            self.counters.passed_out += self._forward(self._front, datagram, address)
+            _, _, datagram, client, to_server = heapq.heappop(self._waiting)
+            if to_server:
+                self.counters.passed_in += self._forward(client.upstream, datagram, None)
+            else:
+                self.counters.passed_out += self._forward(self._front, datagram, client.address)
 
     def _forward(self, via: socket.socket, datagram: bytes, address: Address | None) -> bool:
         try:
@@ -203,8 +261,12 @@ class ImpairmentProxy:
         if self.upstream is None or len(self._clients) >= MAX_CLIENTS:
             return None
         upstream = self._toward(self.upstream)
-        plan = LossPlan(self._seed, len(self._clients), self._loss)
-        client = _Client(address, upstream, plan, upstream.getsockname()[1])
+        number = len(self._clients)
+        client = _Client(address, upstream, LossPlan(self._seed, number, self._loss), upstream.getsockname()[1])
+        if self._both is not None:
+            client.disorder_in, client.disorder_out = (
+                DisorderPlan(self._seed, number, direction, self._both) for direction in ("in", "out")
+            )
         self._clients[address] = client
         self._selector.register(upstream, selectors.EVENT_READ, client)
         return client

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.proxy import ImpairmentProxy, Line, LossPlan, is_media
+from tests.support.proxy import Disorder, DisorderPlan, ImpairmentProxy, Line, LossPlan, is_media
 
 SRTP = bytes([0x90]) + bytes(40)
 STUN = bytes([0x00, 0x01]) + bytes(18)
@@ -180,3 +180,56 @@ def test_a_router_that_forgot_its_clients_gives_them_other_ports(server: socket.
             _, after = server.recvfrom(2048)
         server.sendto(b"\x90back", after)
         assert client.recv(2048) == b"\x90back"
+
+
+def disturbed(seed: int, direction: str = "in") -> list[tuple[int, float]]:
+    """Number and time of what comes out, of a datagram each millisecond."""
+    disorder = Disorder(jitter_s=0.02, overtaken=0.05, overtaken_s=0.03, doubled=0.05)
+    plan = DisorderPlan(seed, 0, direction, disorder)
+    return sorted(((n, due) for n in range(4000) for due in plan.times(n / 1000)), key=lambda item: item[1])
+
+
+def test_disorder_is_the_same_by_seed_and_another_in_each_direction() -> None:
+    assert disturbed(1) == disturbed(1)
+    assert disturbed(1) != disturbed(2)
+    assert disturbed(1) != disturbed(1, "out")
+
+
+def test_disorder_doubles_and_holds_back_about_as_many_as_it_says_and_loses_none() -> None:
+    out = [number for number, _ in disturbed(3)]
+    assert set(out) == set(range(4000))
+    assert 0.04 < (len(out) - 4000) / 4000 < 0.06
+    firsts = list(dict.fromkeys(out))
+    overtaken = sum(
+        any(later < number for later in firsts[place + 1 : place + 80]) for place, number in enumerate(firsts)
+    )
+    assert overtaken > 0.05 * 4000, "those in front of which something came that was sent after them"
+    assert all(n / 1000 <= due <= n / 1000 + 0.051 for n, due in disturbed(3))
+
+
+def test_media_in_both_directions_is_disturbed_and_everything_else_passes(
+    server: socket.socket, client: socket.socket
+) -> None:
+    with ImpairmentProxy(loss=0.0, seed=1, both=Disorder(doubled=1.0)) as proxy:
+        proxy.upstream = server.getsockname()
+        client.connect(("127.0.0.1", proxy.port))
+        client.send(STUN)
+        _, back = server.recvfrom(100)
+        client.send(SRTP)
+        assert [server.recv(100), server.recv(100)] == [SRTP, SRTP]
+        server.sendto(DTLS, back)
+        assert client.recv(100) == DTLS
+        server.sendto(SRTP, back)
+        assert [client.recv(100), client.recv(100)] == [SRTP, SRTP]
+
+
+def test_what_is_lost_on_the_way_out_is_counted(server: socket.socket, client: socket.socket) -> None:
+    with ImpairmentProxy(loss=0.0, seed=1, both=Disorder(loss=1.0)) as proxy:
+        proxy.upstream = server.getsockname()
+        client.connect(("127.0.0.1", proxy.port))
+        client.send(STUN)
+        _, back = server.recvfrom(100)
+        server.sendto(SRTP, back)
+        server.sendto(DTLS, back)
+        assert client.recv(100) == DTLS
+        assert proxy.counters.dropped_out == 1
