@@ -7,17 +7,29 @@ from sfu.congestion.feedback import TransportFeedback
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Remb
 from sfu.subscription import Subscription
 
+TICK_S = 0.05
+"""As in sfu.engine."""
+
+REPAIR_SHARE = 0.25
+"""Of what the receiver's network is taken to carry, the most that is sent again: what a loss of a fifth needs. Without
+a bound a path that became thin is kept full for a second more by packets of pictures that are over: a viewer asks for
+each ten times (tests/impairment/test_thin_downlink.py)."""
+
 MAX_SENDER_REPORTS = 30
 """In one compound packet, 28 bytes each, so that it stays below the path MTU."""
 
 
 class Outbound:
+    """`new_tick` every TICK_S."""
+
     def __init__(self) -> None:
         self._by_ssrc: dict[int, Subscription] = {}
         self.estimator: BandwidthEstimator | None = None
         """Where the receiver agreed to say what arrives."""
         self._past: Counter[str] = Counter()
         """Counters of subscriptions that were removed."""
+        self._resend_octets = float("inf")
+        """May be sent again before the next tick."""
 
     def add(self, subscription: Subscription) -> None:
         self._by_ssrc[subscription.ssrc] = subscription
@@ -44,7 +56,18 @@ class Outbound:
         if subscription is not None:
             subscription.nacked += len(packet.sequence_numbers)
             for sequence in packet.sequence_numbers:
-                subscription.retransmit(sequence, now)
+                if self._resend_octets > 0:
+                    self._resend_octets -= subscription.retransmit(sequence, now)
+                else:
+                    subscription.skipped += 1
+
+    def new_tick(self) -> None:
+        """What may be sent again until the next one is decided."""
+        for subscription in self._by_ssrc.values():
+            subscription.new_tick()
+        if self.estimator is not None:
+            octets = REPAIR_SHARE * self.estimator.target_bps * TICK_S / 8
+            self._resend_octets = octets + min(0.0, self._resend_octets)
 
     def key_frame_request(self, packet: KeyFrameRequest) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)

@@ -278,10 +278,11 @@ class Subscription:
         if self.encoding is not None:
             self.encoding.want_key_frame()
 
-    def retransmit(self, sequence: int, now: float) -> None:
-        """The receiver misses packet `sequence` (16 bits): send it again as RTX if it is still there."""
+    def retransmit(self, sequence: int, now: float) -> int:
+        """The receiver misses packet `sequence` (16 bits): send it again as RTX if it is still there. Octets on the
+        wire."""
         if not self.rtx_payload_type:
-            return
+            return 0
         source = self._source
         top = source.highest - self._index_offset if source is not None else self.next_index - 1
         output = top + ((sequence - top + 32768) & 65535) - 32768
@@ -289,20 +290,20 @@ class Subscription:
         packet = stretch.source.sent(output + stretch.index_offset) if stretch is not None else None
         if stretch is None or packet is None or not self._budget:
             self.skipped += 1
-            return
+            return 0
         resent = self._resent
         sent_at = resent.get(output)
         if sent_at is not None:
             if now - sent_at < RESEND_SHARE * self.round_trip_s:
                 self.repeated += 1
-                return
+                return 0
             del resent[output]
         resent[output] = now
         if len(resent) > MAX_RESENT:
             del resent[next(iter(resent))]
         self._budget -= 1
-        self._send_again(packet, stretch, output)
         self.retransmitted += 1
+        return self._send_again(packet, stretch, output)
 
     def probe(self, number: int, cluster: int) -> int:
         """Send the packet that went out `number` packets ago once more, to see what the viewer's network carries; the

@@ -331,8 +331,7 @@ class Transport:
         self._octets_allowed = self._policer.fill(self.octets, now)
         for packet in self.inbound.feedback(now):
             self.send_rtcp(packet)
-        for subscription in self.outbound.all():
-            subscription.new_tick()
+        self.outbound.new_tick()
         estimator = self.outbound.estimator
         if estimator is not None:
             cluster = estimator.tick(now)
