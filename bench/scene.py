@@ -69,7 +69,7 @@ class Scene:
         before, own = process.times(pid), time.process_time()
         late_s = await generator.send(sealed, precise=load.precise)
         after, own = process.times(pid), time.process_time() - own
-        counted = {name: count - events[name] for name, count in (await self.server.events()).items()}
+        counted = {name: count - events.get(name, 0) for name, count in (await self.server.events()).items()}
         delivered = generator.received - received
         spent = process.spent(before, after)
         sends = counted.get("sends", 0) - (counted.get("sent", 0) - delivered)
