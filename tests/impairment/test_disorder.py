@@ -2,7 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
+
+from sfu.interfaces import DeliveryState
 from tests.support.impaired_call import ImpairedCall
+from tests.support.layered_publisher import LayeredPublisher
 from tests.support.modelled_peers import Publisher, Viewer
 from tests.support.network_model import Conditions
 
@@ -43,3 +47,24 @@ def test_packets_that_are_only_overtaken_are_hardly_ever_asked_for() -> None:
         assert publisher.video.packets > 3000
         assert camera.missing.requested < 20
         assert camera.missing.lost == 0
+
+
+@pytest.mark.parametrize("seed", [21, 22, 23])
+def test_on_the_line_of_a_viewer_disorder_makes_its_picture_neither_small_nor_broken(seed: int) -> None:
+    """Both ways: what it reports of arrivals comes out of order, late and twice as well. The estimate wavers with that,
+    so that frames are left out now and then."""
+    with ImpairedCall(seed=seed) as call:
+        publisher = call.publish(LayeredPublisher(call.network), CLEAN)
+        viewer = call.watch(Viewer(call.network), CLEAN)
+        call.run(5.0)
+        call.lines["viewer"].change(DISORDER)
+        call.run(34.0)
+        call.lines["viewer"].change(CLEAN)
+        call.run(35.0)
+        told = [state for at, state in call.deliveries["viewer"] if at - call.network.start > 4.0]
+    assert DeliveryState.PAUSED not in told
+    shown = [frame for frame in viewer.decoded if frame.at - call.network.start > 5.0]
+    assert sum(frame.rid == "h" for frame in shown) > 0.9 * len(shown)
+    assert viewer.longest_freeze_s(call.network.start + 5.0) < 0.5
+    assert len(viewer.audio.got) == viewer.audio.expected
+    assert viewer.valid_share(publisher) > 0.85

@@ -14,13 +14,14 @@ from unittest.mock import patch
 
 import sfu.engine
 import sfu.room
+import sfu.subscriber
 import sfu.transport
 from recorder.journal import JournalPacket
 from recorder.reorder import Missing, OrderedPacket, Reorder
 from recorder.settings import RecorderSettings
 from sfu.engine import Sfu
 from sfu.ice import Address, username
-from sfu.interfaces import StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import DeliveryState, StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
 from sfu.room import Peer
 from sfu.settings import MediaSettings
 from sfu.srtp import MasterKeys
@@ -29,9 +30,8 @@ from tests.support import sdp
 from tests.support.modelled_peers import Publisher, Secured, Viewer
 from tests.support.network_model import Conditions, Link, Network
 
-LINES = (sdp.Outgoing("0", "audio", "opus", 1111), sdp.Outgoing("1", "video", "VP8", 2222, 3333))
 REQUESTS = (TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA))
-MODULES = (sfu.engine, sfu.room, sfu.transport)
+MODULES = (sfu.engine, sfu.room, sfu.subscriber, sfu.transport)
 """They look at the clock, or start timers."""
 
 
@@ -174,7 +174,9 @@ class Ends:
 
 
 class _Observer:
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.deliveries: list[tuple[float, DeliveryState]] = []
         self.offer: tuple[int, str] | None = None
         self.states: list[tuple[TransportName, str]] = []
 
@@ -187,6 +189,9 @@ class _Observer:
 
     def connection_state(self, transport: TransportName, state: str) -> None:
         self.states.append((transport, state))
+
+    def delivery(self, track_id: str, state: DeliveryState) -> None:
+        self.deliveries.append((self._network.now, state))
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_args, **_named: None
@@ -201,6 +206,8 @@ class ImpairedCall:
         self.recorded: dict[str, list[Recorded]] = {"opus": [], "vp8": []}
         self.lines: dict[str, Ends] = {}
         self.states: dict[str, list[tuple[TransportName, str]]] = {}
+        self.deliveries: dict[str, list[tuple[float, DeliveryState]]] = {}
+        """What each was told of the pictures that it is sent."""
         self._seed = seed
         self._stack = ExitStack()
         self._settings = settings or MediaSettings(port=0, advertise=("192.0.2.1:8189",))
@@ -241,9 +248,8 @@ class ImpairedCall:
 
     def publish(self, publisher: Publisher, conditions: Conditions, name: str = "publisher") -> Publisher:
         peer = self._peer(name)
-        answer = sdp.Description.parse(
-            peer.publish(sdp.offer(sdp.Credentials("ufrag", "p" * 24, "AA:BB"), LINES), REQUESTS)
-        )
+        offer = publisher.offer(sdp.Credentials("ufrag", "p" * 24, "AA:BB"))
+        answer = sdp.Description.parse(peer.publish(offer, REQUESTS))
         transport = peer.publisher.transport
         assert transport is not None
         self._connect(name, transport, publisher, answer, conditions)
@@ -286,8 +292,9 @@ class ImpairedCall:
         self.network.run(until_s)
 
     def _peer(self, name: str) -> Peer:
-        observer = _Observer()
+        observer = _Observer(self.network)
         self.states[name] = observer.states
+        self.deliveries[name] = observer.deliveries
         return self.room.add_peer(name, observer)
 
     def _address(self) -> Address:

@@ -3,7 +3,7 @@
 Real SRTP, STUN and RTCP, written apart from the program's. The publisher keeps what it sent for 1 s and answers NACKs
 within that (RTX for video, the same packet again for audio), never twice within 30 ms; it makes a key frame when it is
 asked for one. The viewer asks for what is missing at once and every 100 ms, ten times (libwebrtc), asks for a key frame
-when it gave a packet up, and decodes a frame when it has all of it and the one before.
+when it gave a packet up, decodes a frame when it has all of it and the one before, and reports arrivals every 100 ms.
 """
 
 import random
@@ -14,11 +14,15 @@ from itertools import pairwise
 
 from aioice import stun
 
+from sfu.forwarding import SEQUENCE_ID
+from sfu.rtp import read_extensions
 from sfu.srtp import MasterKeys, Profile
-from tests.support import srtp
+from sfu.twcc import ArrivalLog
+from tests.support import sdp, srtp
 from tests.support.network_model import Network
-from tests.support.sfu_media import MID_ID, TRANSPORT_SEQUENCE_ID, one_byte_extensions, vp8
+from tests.support.sfu_media import MID_ID, REPAIRED_RID_ID, RID_ID, TRANSPORT_SEQUENCE_ID, one_byte_extensions, vp8
 
+LINES = (sdp.Outgoing("0", "audio", "opus", 1111), sdp.Outgoing("1", "video", "VP8", 2222, 3333))
 FRAME_S, AUDIO_S = 1 / 30, 0.02
 PACKETS_A_FRAME, PACKETS_A_KEY_FRAME = 4, 14
 PAYLOAD_BYTES, AUDIO_BYTES = 900, 90
@@ -32,6 +36,8 @@ NACK_S, NACK_TIMES = 0.1, 10
 WAIT_FOR_FRAME_S = 3.0
 """libwebrtc's kMaxWaitForFrame."""
 TICK_S = 0.01
+FEEDBACK_S = 0.1
+"""Chromium's interval of reports of arrivals at the rates that are seen here."""
 _RTP = struct.Struct("!BBHII")
 _PAIRS = struct.Struct("!HH")
 
@@ -97,6 +103,15 @@ def numbers(nack: bytes) -> list[int]:
     return found
 
 
+def transport_number(packet: bytes) -> int | None:
+    """Transport-wide sequence number of a packet from the program; None: it has none."""
+    if not packet[0] & 0x10:
+        return None
+    block = packet[16 : 16 + 4 * int.from_bytes(packet[14:16], "big")]
+    value = read_extensions(block, int.from_bytes(packet[12:14], "big")).get(SEQUENCE_ID)
+    return int.from_bytes(value, "big") if value is not None else None
+
+
 @dataclass
 class Sending:
     """One stream of a publisher."""
@@ -108,6 +123,8 @@ class Sending:
     index: int
     timestamp: int
     rtx_ssrc: int = 0
+    rid: bytes = b""
+    """Of a layer of simulcast."""
     rtx_index: int = 1
     kept: dict[int, tuple[float, bytes, bytes, int, float]] = field(default_factory=dict)
     """Sequence number -> when it was sent, header, payload, index, when it was sent last."""
@@ -180,8 +197,7 @@ class Publisher(Secured):
         count = PACKETS_A_KEY_FRAME if key else PACKETS_A_FRAME
         timestamp = self._ticks(self.video, self.network.now)
         for place in range(count):
-            number = self.frames.to_bytes(4, "big") + bytes((place, count))
-            body = number + bytes(PAYLOAD_BYTES - 30)
+            body = frame_head(self.frames, place, count) + bytes(PAYLOAD_BYTES - 30)
             if place == 0:
                 payload = vp8(self.frames, key=key, body=body)
             else:
@@ -195,17 +211,18 @@ class Publisher(Secured):
         stream.packets += 1
         second = stream.payload_type | (0x80 if marker else 0)
         header = _RTP.pack(0x90, second, index & 0xFFFF, timestamp & 0xFFFFFFFF, stream.ssrc)
-        header += self._extensions(stream.mid)
+        header += self._extensions(stream, RID_ID)
         now = self.network.now
         stream.kept[index & 0xFFFF] = (now, header, payload, index, now)
         while stream.kept and now - next(iter(stream.kept.values()))[0] > KEEP_S:
             del stream.kept[next(iter(stream.kept))]
         self.send(self.outgoing.protect(header, payload, stream.ssrc, index))
 
-    def _extensions(self, mid: bytes) -> bytes:
+    def _extensions(self, stream: Sending, rid_id: int) -> bytes:
         self._transport_sequence += 1
         number = (self._transport_sequence & 0xFFFF).to_bytes(2, "big")
-        return one_byte_extensions((MID_ID, mid), (TRANSPORT_SEQUENCE_ID, number))
+        named = [(rid_id, stream.rid)] if stream.rid else []
+        return one_byte_extensions((MID_ID, stream.mid), (TRANSPORT_SEQUENCE_ID, number), *named)
 
     def _rtcp(self, count: int, kind: int, packet: bytes) -> None:
         if (kind, count) == (205, 1):
@@ -215,7 +232,10 @@ class Publisher(Secured):
                     self._again(stream, sequence)
         elif (kind, count) == (206, 1):
             self.asked_for_key_frames += 1
-            self._wants_key_frame = True
+            self._key_frame_wanted(int.from_bytes(packet[8:12], "big"))
+
+    def _key_frame_wanted(self, _ssrc: int) -> None:
+        self._wants_key_frame = True
 
     def _again(self, stream: Sending, sequence: int) -> None:
         kept = stream.kept.get(sequence)
@@ -235,15 +255,38 @@ class Publisher(Secured):
         second = header[1] & 0x80 | stream.payload_type + 1
         rtx = _RTP.pack(
             0x90, second, stream.rtx_index & 0xFFFF, int.from_bytes(header[4:8], "big"), stream.rtx_ssrc
-        ) + self._extensions(stream.mid)
+        ) + self._extensions(stream, REPAIRED_RID_ID)
         packet = self.outgoing.protect(rtx, sequence.to_bytes(2, "big") + payload, stream.rtx_ssrc, stream.rtx_index)
         self.send(packet)
 
+    def _streams(self) -> list[Sending]:
+        return [self.audio, self.video]
+
+    def offer(self, credentials: sdp.Credentials) -> str:
+        return sdp.offer(credentials, LINES)
+
     def _report(self) -> None:
-        for stream in (self.audio, self.video):
+        for stream in self._streams():
             timestamp = self._ticks(stream, self.network.now) & 0xFFFFFFFF
             counts = (stream.packets & 0xFFFFFFFF, 0)
             self.send_rtcp(struct.pack("!BBHIQIII", 0x80, 200, 6, stream.ssrc, self.ntp(), timestamp, *counts))
+
+
+def frame_head(number: int, place: int, count: int, rid: bytes = b"") -> bytes:
+    """What stands behind the codec's own bytes in each packet of a frame."""
+    return number.to_bytes(4, "big") + bytes((place, count)) + (rid or b"-")
+
+
+def read_frame(payload: bytes) -> tuple[int, bool, str] | None:
+    """Number, whether it is a key frame, and layer of the frame that begins with this VP8 payload; None: none does."""
+    if not payload or not payload[0] & 0x10:
+        return None
+    flags = payload[1]
+    at = 4 + bool(flags & 0x40) + bool(flags & 0x30)
+    key = not payload[at] & 1
+    body = at + (10 if key else 3)
+    rid = payload[body + 6 : body + 7].decode()
+    return int.from_bytes(payload[body : body + 4], "big"), key, rid.strip("-")
 
 
 @dataclass
@@ -280,6 +323,8 @@ class Decoded:
     """Of the publisher's frame."""
     at: float
     key: bool
+    rid: str = ""
+    """Of the layer that it came from."""
 
 
 class Viewer(Secured):
@@ -292,6 +337,7 @@ class Viewer(Secured):
         self.streams: dict[int, Receiving] = {}
         self.decoded: list[Decoded] = []
         self.key_frame_requests = 0
+        self._arrivals = ArrivalLog()
         self._rtx_top = -1
         self._next = -1
         """Index behind the last frame that was decoded; -1: a key frame is needed."""
@@ -299,6 +345,7 @@ class Viewer(Secured):
 
     def start(self) -> None:
         self.network.every(TICK_S, self._tick)
+        self.network.every(FEEDBACK_S, self._feedback)
         self.network.every(1.0, self._report)
 
     @property
@@ -311,6 +358,9 @@ class Viewer(Secured):
 
     def _rtp(self, packet: bytes) -> None:
         _, second, sequence, timestamp, ssrc = _RTP.unpack_from(packet)
+        number = transport_number(packet)
+        if number is not None:
+            self._arrivals.arrivals.append((number, self.network.now))
         if ssrc == self.rtx_ssrc:
             top = self._rtx_top if self._rtx_top >= 0 else sequence
             index = top + ((sequence - top + 0x8000) & 0xFFFF) - 0x8000
@@ -358,6 +408,14 @@ class Viewer(Secured):
         assert last > publisher.frames - 60, "to the end"
         return len(self.decoded) / (last - first + 1)
 
+    def sound_delays(self, publisher: "Publisher") -> dict[float, float]:
+        """Of each packet of sound that came: when it was spoken -> how long it took."""
+        begun = publisher.network.start + publisher.begun_s
+        spoken = [
+            (begun + int.from_bytes(payload[1:5], "big") * AUDIO_S, at) for at, _, payload in self.audio.got.values()
+        ]
+        return {moment: at - moment for moment, at in spoken}
+
     def sound_heard(self, publisher: "Publisher", begin: float, end: float) -> list[float]:
         """For each beep of 200 ms, one a second between these times of the network: the share that arrived."""
         numbers_heard = {int.from_bytes(payload[1:5], "big") for _, _, payload in self.audio.got.values()}
@@ -370,6 +428,8 @@ class Viewer(Secured):
 
     def _decode(self, video: Receiving) -> None:
         while True:
+            while self._next in video.got and not video.got[self._next][2]:
+                self._next += 1  # nothing but padding
             if self._next < 0 or not self._frame(video, self._next):
                 start = self._later_key_frame(video)
                 if start is None:
@@ -384,12 +444,11 @@ class Viewer(Secured):
             end += 1
         if end not in video.got:
             return False
-        payload = video.got[begin][2]
-        if payload[0] & 0x10 == 0:
+        frame = read_frame(video.got[begin][2])
+        if frame is None:
             return False
-        key = not payload[4] & 1
-        number = int.from_bytes(payload[14:18] if key else payload[7:11], "big")
-        self.decoded.append(Decoded(number, self.network.now, key))
+        number, key, rid = frame
+        self.decoded.append(Decoded(number, self.network.now, key, rid))
         self._next = end + 1
         return True
 
@@ -397,7 +456,8 @@ class Viewer(Secured):
         """A whole key frame behind what was decoded: waiting for what is missing before it is over."""
         for index in range(video.highest, max(self._next, video.first - 1), -1):
             got = video.got.get(index)
-            if got is None or got[2][0] & 0x10 == 0 or got[2][4] & 1:
+            frame = read_frame(got[2]) if got is not None else None
+            if frame is None or not frame[1]:
                 continue
             end = index
             while end in video.got and end not in video.marked:
@@ -451,6 +511,11 @@ class Viewer(Secured):
                 ntp, rtp = struct.unpack_from("!QI", packet, 8)
                 stream.reports.append((ntp, rtp))
                 stream.report = (ntp >> 16 & 0xFFFFFFFF, self.network.now)
+
+    def _feedback(self) -> None:
+        report = self._arrivals.take_feedback(1, self.video_ssrc)
+        if report is not None:
+            self.send_rtcp(report)
 
     def _report(self) -> None:
         for stream in self.streams.values():
