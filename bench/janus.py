@@ -150,7 +150,7 @@ async def janus(folder: Path, publishers: int) -> AsyncIterator[tuple[int, str]]
         process = await asyncio.create_subprocess_exec(
             *(program, "-F", folder, "-C", folder / "janus.jcfg"),
             env={"LD_PRELOAD": str(shim)},
-            cwd=folder,  
+            cwd=folder,  # where it leaves a core, if it crashes
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

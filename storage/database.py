@@ -33,6 +33,10 @@ BUSY_TIMEOUT_S = 10.0
 POOL_SIZE = 5
 """Connections kept; with SQLite each is a thread. Readers beyond it wait, up to the pool's 30 s."""
 
+CACHE_KIB = 256
+"""Pages that each connection to SQLite keeps, instead of 2,000 KiB: what is asked for is little and mostly new, and the
+system caches the file. Five full caches look like a leak for half an hour."""
+
 MIGRATION_LOCK = 0x73746D72
 """Number of PostgreSQL's advisory lock for migrations ("stmr")."""
 
@@ -130,6 +134,7 @@ class Database:
             connection.isolation_level = None  # the driver begins no transaction of its own, `begin` below does
             cursor = connection.cursor()
             cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
             cursor.close()
 
