@@ -39,6 +39,10 @@ WARM_UP_ROUNDS, WARM_UP_SHARE = 3, 0.25
 QUIET_S = 30.0
 """Given to the program to notice that everybody is gone."""
 
+REST_S = 2.0
+"""It has noticed when nothing changed for so long; a second after the last room it has also looked for what is left
+(`sfu.engine.COLLECT_S`)."""
+
 POOL_FILES = 6
 """Open files that come once, when the database is first asked for several things at the same time."""
 
@@ -205,7 +209,7 @@ class Soak:
                 now = (figures["stemroom_event_loop_tasks"], self._descriptors())
                 if figures["stemroom_participants"] or now != before:
                     before, quiet_since = now, monotonic()
-                elif monotonic() - quiet_since > 1.0:
+                elif monotonic() - quiet_since > REST_S:
                     break
                 await asyncio.sleep(0.25)
         rss_kib = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self._studio.pid}/status").read_text())

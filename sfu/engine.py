@@ -1,6 +1,7 @@
 """The media plane of one node: its port, its rooms, and the clock that drives their regular duties."""
 
 import asyncio
+import gc
 import secrets
 from base64 import b32encode
 from collections import Counter
@@ -38,6 +39,10 @@ REPORT_TICKS = 20
 """Receiver and sender reports, and the quality of connections (0.8 ms for a room of ten), once a second, spread over
 the ticks."""
 
+COLLECT_S = 1.0
+"""After the last room closed: what its participants leave behind refers to each other in circles, and a node where
+nobody is can take the time to find it. With rooms open the interpreter does so when there is enough of it."""
+
 
 class Sfu:
     def __init__(self, settings: MediaSettings) -> None:
@@ -55,6 +60,7 @@ class Sfu:
         self._timer: asyncio.TimerHandle | None = None
         self._repair_timer: asyncio.TimerHandle | None = None
         """While packets are missing."""
+        self._collect_timer: asyncio.TimerHandle | None = None
         self._ticks = 0
         self.rooms: dict[str, Room] = {}
 
@@ -71,7 +77,7 @@ class Sfu:
     async def close(self) -> None:
         for room in list(self.rooms.values()):
             room.close()
-        for timer in (self._timer, self._repair_timer):
+        for timer in (self._timer, self._repair_timer, self._collect_timer):
             if timer is not None:
                 timer.cancel()
         for transport in list(self._transports):
@@ -99,6 +105,13 @@ class Sfu:
         room = self.rooms.pop(room_id, None)
         if room is not None:
             room.close()
+            if not self.rooms and self._collect_timer is None:
+                self._collect_timer = asyncio.get_running_loop().call_later(COLLECT_S, self._collect)
+
+    def _collect(self) -> None:
+        self._collect_timer = None
+        if not self.rooms:
+            gc.collect()
 
     def counters(self) -> dict[str, int]:
         """Datagrams and packets received, sent, dropped and repaired, and limits reached (`limit_` and
