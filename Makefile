@@ -82,7 +82,7 @@ test: $(VENV)/installed-dev
 	@$(MAKE) --no-print-directory whip-clients
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=1; \
 	[ $$lint = 0 ] || echo '*** lint failed: see above. Now the tests.'; \
-	$(BIN)/python -m pytest $(PYTEST_ARGS) || { \
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || { \
 		echo '*** What failed is run once more: browsers on a loaded machine miss times (docs/status.md).'; \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS); } && exit $$lint
 

@@ -6,11 +6,25 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from storage.settings import S3Settings
 from tests.support import coturn
 from tests.support.s3 import start_s3
 from tests.support.studio import Studio, start_studio
+
+
+class Groups(LoadScopeScheduling):
+    """Of two processes that run the tests (`make test`) one has those with a browser, which need most of the machine;
+    of all others the tests of one file stay together, for what they share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
