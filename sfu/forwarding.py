@@ -39,7 +39,10 @@ OVERHEAD_BYTES = 28 + 12 + 8 + 16
 """Of a packet on the wire beside its payload: IPv4 and UDP, RTP header, extension, authentication tag."""
 
 Number = Callable[[int, int], int]
-"""(packets, octets on the wire) -> transport-wide sequence number of the first of a run that is about to be sent."""
+"""(packets, octets on the wire) -> transport-wide sequence number of the first of a run that is about to be sent, or
+WAITS: it is not to be sent now."""
+
+WAITS = -2
 
 Target = tuple[
     "Subscription",
@@ -139,6 +142,9 @@ def forward(packets: Sequence[Packet], targets: Sequence[Target], rewrite: bool)
         for target in targets:
             number = target[11]
             sequence = -1 if number is None else number(count, wire)
+            if sequence == WAITS:
+                target[0].path.hold(vp8_jobs if rewrite else jobs, target, rewrite)
+                continue
             target[9](
                 copy_vp8(vp8_jobs, target, sequence) if rewrite else copy(jobs, target, sequence), count, target[10]
             )

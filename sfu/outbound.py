@@ -4,6 +4,8 @@ from collections import Counter
 
 from sfu.congestion.estimator import BandwidthEstimator
 from sfu.congestion.feedback import TransportFeedback
+from sfu.congestion.pacer import Pacer
+from sfu.held import HeldRun
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Remb
 from sfu.subscription import Subscription
 
@@ -26,6 +28,8 @@ class Outbound:
         self._by_ssrc: dict[int, Subscription] = {}
         self.estimator: BandwidthEstimator | None = None
         """Where the receiver agreed to say what arrives."""
+        self.pacer: Pacer[HeldRun] = Pacer()
+        """Of pictures to a receiver whose path has shown what it takes."""
         self._past: Counter[str] = Counter()
         """Counters of subscriptions that were removed."""
         self._resend_octets = float("inf")
@@ -49,7 +53,20 @@ class Outbound:
         if self.estimator is not None:
             totals["probes_sent"] = self.estimator.probes
             totals["probes_answered"] = self.estimator.probes_answered
+        totals["runs_paced"] = self.pacer.held
+        totals["pacer_overflows"] = self.pacer.overflows
         return totals
+
+    def pace(self) -> None:
+        """Every 50 ms: the pacer follows the estimate, while the path shows a limit. Where it shows none more may flow
+        than is estimated (sfu.division), and would wait for nothing."""
+        if self.estimator is None:
+            return
+        flowing_bps = 0.0
+        for subscription in self._by_ssrc.values():
+            if subscription.encoding is not None:
+                flowing_bps += subscription.encoding.meter.bps
+        self.pacer.pace(self.estimator.limit_bps, flowing_bps)
 
     def nack(self, packet: Nack, now: float) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)

@@ -1,9 +1,13 @@
 """What a subscription needs of the transport that carries it."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from sfu.ice import Address
 from sfu.srtp import SendKeys
+
+if TYPE_CHECKING:
+    from sfu.forwarding import Job, Target, Vp8Job
 
 
 class SendPath(Protocol):
@@ -22,6 +26,12 @@ class SendPath(Protocol):
     def number(self, count: int, octets: int, cluster: int = 0) -> int:
         """Transport-wide sequence number (16 bits) of the first of `count` packets, `octets` on the wire together, that
         are sent now; `cluster`: of a probe for bandwidth."""
+
+    def admit(self, count: int, octets: int) -> int:
+        """As `number`, for pictures: WAITS if the path does not take so much at once, and then they are to be held."""
+
+    def hold(self, jobs: "Sequence[Job] | Sequence[Vp8Job]", target: "Target", rewrite: bool) -> None:
+        """Send a run, prepared as for `copy` or `copy_vp8`, as the path takes it."""
 
     def send(self, data: bytes) -> bool: ...
 

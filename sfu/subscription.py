@@ -241,6 +241,7 @@ class Subscription:
     def target(self, payload_type: int = 0) -> Target:
         """What the packet path needs of a running subscription. `payload_type`: another than that of its codec."""
         path = self.path
+        pictures = self.encoding is not None and self.encoding.info.codec != "opus"
         return (
             self,
             path.keys.encrypt,
@@ -253,7 +254,7 @@ class Subscription:
             (payload_type or self.payload_type) | (EXTENSION if self.numbered else 0),
             path.send_run,
             path.address,
-            path.number if self.numbered else None,
+            None if not self.numbered else path.admit if pictures else path.number,
         )
 
     def take_red(self, payload_type: int) -> None:

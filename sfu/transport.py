@@ -9,7 +9,7 @@ handshake task and forgets every address. An ICE restart changes nothing of this
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import structlog
@@ -17,8 +17,11 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from sfu import rtcp
 from sfu.congestion.feedback import TransportFeedback
+from sfu.congestion.pacer import Pacer
 from sfu.congestion.probing import ProbeCluster
 from sfu.dtls import Channel, Dtls
+from sfu.forwarding import WAITS, Job, Target, Vp8Job
+from sfu.held import HeldRun, cut
 from sfu.ice import Address, IceLite
 from sfu.inbound import Inbound
 from sfu.local_socket import LocalSocket
@@ -84,6 +87,10 @@ class Transport:
         self._registered: frozenset[str] = frozenset()
         self._register(self.ice.ufrags)
         self._probing: asyncio.TimerHandle | None = None
+        self._pacer: Pacer[HeldRun] = self.outbound.pacer
+        self._pacing: asyncio.TimerHandle | None = None
+        self._left_octets = 0
+        """Of all that ever left, when something that is held left last."""
 
     # --- sending (SendPath)
 
@@ -105,10 +112,44 @@ class Transport:
                 return ssrc
 
     def number(self, count: int, octets: int, cluster: int = 0) -> int:
-        """Hot: once for each run of packets."""
+        """Hot: once for each run of packets that leaves whatever the path takes: sound, repairs, probes."""
         estimator = self.outbound.estimator
         assert estimator is not None
         return estimator.sent.note(count, octets, monotonic(), cluster)
+
+    def admit(self, count: int, octets: int) -> int:
+        """Hot: once for each run of packets of a picture."""
+        estimator = self.outbound.estimator
+        assert estimator is not None
+        now = monotonic()
+        return estimator.sent.note(count, octets, now) if self._pacer.admit(octets, now) else WAITS
+
+    def hold(self, jobs: Sequence[Job] | Sequence[Vp8Job], target: Target, rewrite: bool) -> None:
+        estimator = self.outbound.estimator
+        assert estimator is not None
+        now = monotonic()
+        if self._pacer.due is None:
+            self._left_octets = estimator.sent.octets
+        for run, octets in cut(jobs, target, rewrite, self._pacer.piece_bytes):
+            self._pacer.hold(run, octets, now)
+        self._release(now)
+
+    def _release(self, now: float) -> None:
+        """Send what the path takes now of what is held, and come again for the rest."""
+        estimator = self.outbound.estimator
+        assert estimator is not None
+        log = estimator.sent
+        self._pacer.passed(log.octets - self._left_octets, now)
+        for run, octets in self._pacer.take(now):
+            run.send(log.note(len(run.jobs), octets, now), self.address, self.send_run)
+        self._left_octets = log.octets
+        if (due := self._pacer.due) is not None and self._pacing is None:
+            self._pacing = asyncio.get_running_loop().call_later(max(0.0, due - now), self._pace)
+
+    def _pace(self) -> None:
+        self._pacing = None
+        if self.state == "connected":
+            self._release(monotonic())
 
     def send(self, data: bytes) -> bool:
         return self._socket is not None and self._socket.send(data, self.address)
@@ -237,8 +278,10 @@ class Transport:
 
     def _forget(self) -> None:
         self._register(frozenset())
-        if self._probing is not None:
-            self._probing.cancel()
+        for timer in (self._probing, self._pacing):
+            if timer is not None:
+                timer.cancel()
+        self._pacer.clear()
         for socket in self._seen_on:
             for address in [a for a, feed in socket.dtls.items() if feed == self._channel.feed]:
                 socket.forget(address)
@@ -333,6 +376,7 @@ class Transport:
             self.send_rtcp(packet)
         self.outbound.new_tick()
         estimator = self.outbound.estimator
+        self.outbound.pace()
         if estimator is not None:
             cluster = estimator.tick(now)
             if cluster is not None and self._probing is None:

@@ -41,6 +41,9 @@ STANDING_S = 0.05
 AGAIN_S = 1.0
 """While a long queue drains, so long after a step down there is another, if the trend asks for none."""
 
+OUTGROWN = 2.0
+"""Times the target before the last step down: the limit that the path showed then is none any more."""
+
 STUCK = 0.9
 """Less than this share of what is sent arrives: a queue is growing."""
 
@@ -70,6 +73,8 @@ class BandwidthEstimator:
         self._planner = ProbePlanner(now)
         self._probes = ProbeRate()
         self._drain = Drain()
+        self._shown_bps = 0.0
+        """The target before the last step down; 0: there was none."""
         self._remb_bps: float | None = None
         self._round_trip_s: float | None = None
         self._has_feedback = False
@@ -118,6 +123,13 @@ class BandwidthEstimator:
     def round_trip_s(self) -> float | None:
         """With the time that the receiver waits before it reports, where feedback is all there is."""
         return self._round_trip_s
+
+    @property
+    def limit_bps(self) -> float | None:
+        """The target, if the path has shown a limit: by a queue that grew, or by loss. None: all that is known is that
+        it takes what was sent."""
+        target = self.target_bps
+        return target if target < OUTGROWN * self._shown_bps or self.bound == "loss" else None
 
     @property
     def loss_fraction(self) -> float:
@@ -184,6 +196,7 @@ class BandwidthEstimator:
             now=now,
         )
         if rate.decreased != decreased:
+            self._shown_bps = before_bps
             self._planner.dropped(before_bps, rate.target_bps, now)
         if self._probes:
             shown_bps = self._probes.take()

@@ -147,6 +147,8 @@ class Publisher(Secured):
         """`drift`: how much too fast its media clocks run, 1e-6 is 1 ppm; `index`, `timestamp`: where they begin."""
         super().__init__(network, random.Random(seed))
         self.drift = drift
+        self.packets_a_frame, self.packets_a_key_frame = PACKETS_A_FRAME, PACKETS_A_KEY_FRAME
+        """May be changed any time."""
         self.audio = Sending(b"0", 1111, 111, 48_000, index, timestamp)
         self.video = Sending(b"1", 2222, 96, 90_000, index, timestamp, 3333)
         self.by_ssrc = {self.audio.ssrc: self.audio, self.video.ssrc: self.video}
@@ -194,7 +196,7 @@ class Publisher(Secured):
         key, self._wants_key_frame = self._wants_key_frame, False
         if key:
             self.key_frames_at.append(self.network.now)
-        count = PACKETS_A_KEY_FRAME if key else PACKETS_A_FRAME
+        count = self.packets_a_key_frame if key else self.packets_a_frame
         timestamp = self._ticks(self.video, self.network.now)
         for place in range(count):
             body = frame_head(self.frames, place, count) + bytes(PAYLOAD_BYTES - 30)

@@ -75,6 +75,26 @@ def test_what_bounds_the_target_is_named() -> None:
     assert (reports_only.bound, reports_only.target_bps < 2e6) == ("loss", True)
 
 
+def test_a_path_has_no_limit_before_it_shows_one() -> None:
+    estimator = BandwidthEstimator(10.0)
+    for n in range(50):
+        received(estimator, 10 + n * 0.1)
+    limits = [estimator.limit_bps]
+    target_bps = estimator.target_bps
+    for shown_bps in (target_bps, 0.6 * target_bps, 0.4 * target_bps):
+        estimator._shown_bps = shown_bps
+        limits.append(estimator.limit_bps)
+    assert limits == [None, target_bps, target_bps, None]
+
+
+def test_loss_is_a_limit_too() -> None:
+    estimator = BandwidthEstimator(10.0)
+    for second in range(11, 15):
+        estimator.loss(0.5, second)
+    assert estimator.bound == "loss"
+    assert estimator.limit_bps == estimator.target_bps
+
+
 def test_probes_and_those_that_showed_something_are_counted() -> None:
     estimator = BandwidthEstimator(10.0)
     estimator.useful_bps = 5e6
