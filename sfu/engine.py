@@ -13,6 +13,7 @@ import structlog
 from sfu.descriptions import Local
 from sfu.dtls import SharedCertificate
 from sfu.encoding import Encoding
+from sfu.feedback_socket import BATCH, MAX_PER_TICK
 from sfu.figures import RoomFigures
 from sfu.inbound import Inbound
 from sfu.network import Network
@@ -153,10 +154,15 @@ class Sfu:
                 transport.fail()
         self._repair_timer = asyncio.get_running_loop().call_later(REPAIR_S, self._repair) if missing else None
 
+    def _read_feedback(self, left: int) -> None:
+        came = self._network.read_feedback(min(left, BATCH))
+        if came == BATCH and left > came:
+            asyncio.get_running_loop().call_soon(self._read_feedback, left - came)
+
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         self._ticks += 1
-        self._network.read_feedback()
+        self._read_feedback(MAX_PER_TICK)
         now = monotonic()
         phase = self._ticks % REPORT_TICKS
         for room in self.rooms.values():

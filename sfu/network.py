@@ -102,9 +102,12 @@ class Network:
     def close(self) -> None:
         self._close_all()
 
-    def read_feedback(self) -> None:
+    def read_feedback(self, most: int) -> int:
+        """Take up to `most` of the reports that wait at the sockets; how many it were."""
+        came = 0
         for bound in self._sockets:
-            bound.read_feedback()
+            came += bound.read_feedback(most - came)
+        return came
 
     def ntp(self, now: float) -> int:
         """NTP timestamp of a monotonic time; wall clock steps after the start do not show."""

@@ -71,12 +71,14 @@ class UdpSocket(LocalSocket):
         if self._reports is not None:
             self._reports.close()
 
-    def read_feedback(self) -> None:
-        """In the tick: what came in reports since the last one."""
-        if self._reports is not None:
-            came, unknown = read_feedback(self._reports, self.media)
-            self.received += came
-            self.dropped_source += unknown
+    def read_feedback(self, most: int) -> int:
+        """In the tick: take up to `most` of the reports that came since the last one; how many it were."""
+        if self._reports is None:
+            return 0
+        came, unknown = read_feedback(self._reports, self.media, most)
+        self.received += came
+        self.dropped_source += unknown
+        return came
 
     def _readable(self) -> None:
         receive = self.socket.recvfrom

@@ -7,9 +7,11 @@ from time import monotonic
 
 import pytest
 
-from sfu import feedback_socket
+from sfu import engine, feedback_socket
+from sfu.engine import Sfu
 from sfu.ice import Address
 from sfu.rtcp import nack
+from sfu.settings import MediaSettings
 from sfu.twcc import ArrivalLog
 from sfu.udp import UdpSocket
 
@@ -84,7 +86,7 @@ async def test_a_report_alone_waits_for_the_tick_and_tells_when_it_came(
     after = monotonic()
     await woken(bound, peer)
     assert peer.got == []
-    bound.read_feedback()
+    bound.read_feedback(100)
     ((data, arrival),) = peer.got
     assert data == datagram
     assert before - 0.001 < arrival < after + 0.001
@@ -96,7 +98,7 @@ async def test_everything_else_is_read_at_once(bound: UdpSocket, peer: Peer, dat
     peer.socket.send(datagram)
     await woken(bound, peer)
     assert [data for data, _ in peer.got] == [datagram]
-    bound.read_feedback()
+    bound.read_feedback(100)
     assert len(peer.got) == 1
 
 
@@ -105,22 +107,42 @@ async def test_a_report_from_nobody_is_counted_and_goes_nowhere(bound: UdpSocket
     peer.socket.send(report() + bytes(20))
     async with asyncio.timeout(5):
         while not bound.received:
-            bound.read_feedback()
+            bound.read_feedback(100)
             await asyncio.sleep(0)
     assert (bound.received, bound.dropped_source, peer.got) == (1, 1, [])
 
 
-async def test_one_tick_reads_no_more_than_its_share(
-    bound: UdpSocket, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feedback_socket, "MAX_PER_TICK", 3)
+async def test_no_more_is_read_than_is_asked_for(bound: UdpSocket, peer: Peer) -> None:
     for _ in range(5):
         peer.socket.send(report() + bytes(20))
     await woken(bound, peer)
-    bound.read_feedback()
-    assert len(peer.got) == 3
-    bound.read_feedback()
+    assert bound.read_feedback(3) == len(peer.got) == 3
+    assert bound.read_feedback(3) == 2
     assert len(peer.got) == 5
+
+
+async def test_a_tick_reads_its_share_and_lets_media_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH", 3)
+    monkeypatch.setattr(engine, "MAX_PER_TICK", 8)
+    monkeypatch.setattr(engine, "TICK_S", 60.0)
+    running = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",)))
+    await running.start()
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(10):
+        sender.sendto(report() + bytes(20), ("127.0.0.1", running.port))
+    read: list[int] = []
+    between: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: between.append(running.counters()["received"]))
+    running._read_feedback(engine.MAX_PER_TICK)
+    while not read or read[-1] != running.counters()["received"]:
+        read.append(running.counters()["received"])
+        await asyncio.sleep(0)
+    assert between == [3]
+    assert read[-1] == 8
+    running._read_feedback(engine.MAX_PER_TICK)
+    assert running.counters()["received"] == 10
+    sender.close()
+    await running.close()
 
 
 @pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
@@ -131,7 +153,7 @@ async def test_a_step_of_the_wall_clock_moves_an_arrival_by_no_more_than_a_few_t
     peer.socket.send(report() + bytes(20))
     await woken(bound, peer)
     monkeypatch.setattr(feedback_socket, "time", lambda: wall() + step_s)
-    bound.read_feedback()
+    bound.read_feedback(100)
     now = monotonic()
     ((_, arrival),) = peer.got
     assert now - feedback_socket.MAX_AGE_S - 0.1 <= arrival <= now
@@ -147,7 +169,7 @@ async def test_where_the_kernel_cannot_choose_reports_are_read_at_once(monkeypat
         peer.socket.send(datagram)
     await woken(bound, peer)
     assert [data for data, _ in peer.got] == datagrams
-    bound.read_feedback()
+    bound.read_feedback(100)
     bound.close(asyncio.get_running_loop())
     peer.socket.close()
 
