@@ -20,6 +20,9 @@ each ten times (tests/impairment/test_thin_downlink.py)."""
 MAX_SENDER_REPORTS = 30
 """In one compound packet, 28 bytes each, so that it stays below the path MTU."""
 
+UNPACED_TICKS = 4
+"""A pacer that has nothing to do is told every so many ticks what flows: it costs as much as the rest of a tick."""
+
 
 class Outbound:
     """`new_tick` every TICK_S."""
@@ -32,6 +35,10 @@ class Outbound:
         """Of pictures to a receiver whose path has shown what it takes."""
         self._past: Counter[str] = Counter()
         """Counters of subscriptions that were removed."""
+        self._unpaced_ticks = 0
+        """Since the pacer was told what flows."""
+        self._asked: set[Subscription] = set()
+        """Who was asked for packets since the last tick."""
         self._resend_octets = float("inf")
         """May be sent again before the next tick."""
 
@@ -62,16 +69,22 @@ class Outbound:
         than is estimated (sfu.division), and would wait for nothing."""
         if self.estimator is None:
             return
+        limit_bps = self.estimator.limit_bps
+        self._unpaced_ticks += 1
+        if limit_bps is None and not self.pacer.paces and self._unpaced_ticks < UNPACED_TICKS:
+            return
         flowing_bps = 0.0
         for subscription in self._by_ssrc.values():
             if subscription.encoding is not None:
                 flowing_bps += subscription.encoding.meter.bps
-        self.pacer.pace(self.estimator.limit_bps, flowing_bps)
+        self.pacer.pace(limit_bps, flowing_bps, self._unpaced_ticks)
+        self._unpaced_ticks = 0
 
     def nack(self, packet: Nack, now: float) -> None:
         subscription = self._by_ssrc.get(packet.ssrc)
         if subscription is not None:
             subscription.nacked += len(packet.sequence_numbers)
+            self._asked.add(subscription)
             for sequence in packet.sequence_numbers:
                 if self._resend_octets > 0:
                     self._resend_octets -= subscription.retransmit(sequence, now)
@@ -80,8 +93,9 @@ class Outbound:
 
     def new_tick(self) -> None:
         """What may be sent again until the next one is decided."""
-        for subscription in self._by_ssrc.values():
+        for subscription in self._asked:
             subscription.new_tick()
+        self._asked.clear()
         if self.estimator is not None:
             octets = REPAIR_SHARE * self.estimator.target_bps * TICK_S / 8
             self._resend_octets = octets + min(0.0, self._resend_octets)

@@ -1,6 +1,6 @@
 """What a subscription needs of the transport that carries it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from sfu.ice import Address
@@ -35,4 +35,6 @@ class SendPath(Protocol):
 
     def send(self, data: bytes) -> bool: ...
 
-    def send_run(self, buffers: list[bytes], count: int, address: Address) -> None: ...
+    @property
+    def send_run(self) -> Callable[[list[bytes], int, Address], None]:
+        """Of the socket that carries the path now: `LocalSocket.send_run`. A path that moves has targets made anew."""

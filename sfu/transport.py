@@ -122,7 +122,10 @@ class Transport:
         estimator = self.outbound.estimator
         assert estimator is not None
         now = monotonic()
-        return estimator.sent.note(count, octets, now) if self._pacer.admit(octets, now) else WAITS
+        pacer = self._pacer
+        if pacer.paces and not pacer.admit(octets, now):
+            return WAITS
+        return estimator.sent.note(count, octets, now)
 
     def hold(self, jobs: Sequence[Job] | Sequence[Vp8Job], target: Target, rewrite: bool) -> None:
         estimator = self.outbound.estimator
@@ -154,9 +157,10 @@ class Transport:
     def send(self, data: bytes) -> bool:
         return self._socket is not None and self._socket.send(data, self.address)
 
-    def send_run(self, buffers: list[bytes], count: int, address: Address) -> None:
-        if self._socket is not None:
-            self._socket.send_run(buffers, count, address)
+    @property
+    def send_run(self) -> Callable[[list[bytes], int, Address], None]:
+        assert self._socket is not None
+        return self._socket.send_run
 
     def send_rtcp(self, packet: bytes) -> None:
         if self.state == "connected":

@@ -58,11 +58,14 @@ class Pacer(Generic[Piece]):
         "_queue",
         "held",
         "overflows",
+        "paces",
         "piece_bytes",
     )
 
     def __init__(self) -> None:
         """Nothing waits before `pace` is called."""
+        self.paces = False
+        """`admit` has to be asked: the path has shown a limit, or something is held."""
         self._per_byte_s = self._held_per_byte_s = 0.0
         """At the pacing rate, and at the rate at which what is held leaves."""
         self._burst_s = self._open_s = 0.0
@@ -79,10 +82,10 @@ class Pacer(Generic[Piece]):
         """Pieces that ever were."""
         self.overflows = 0
 
-    def pace(self, target_bps: float | None, flowing_bps: float = 0.0) -> None:
-        """Every 50 ms: what the path is thought to take (None: it has shown no limit, and nothing waits), and what
-        there is to send."""
-        self._flowing_bps += FLOW_SHARE * (flowing_bps - self._flowing_bps)
+    def pace(self, target_bps: float | None, flowing_bps: float = 0.0, ticks: int = 1) -> None:
+        """Every 50 ms, or after so many times as long while it paces nothing: what the path is thought to take (None:
+        it has shown no limit, and nothing waits), and what there is to send."""
+        self._flowing_bps += ticks * FLOW_SHARE * (flowing_bps - self._flowing_bps)
         if target_bps is None:
             self._per_byte_s = self._burst_s = 0.0
             self._free = 0.0
@@ -93,10 +96,11 @@ class Pacer(Generic[Piece]):
             self.piece_bytes = max(MIN_BURST_BYTES, int(PIECE_S * bytes_per_s))
         if not self._queue:
             self._open_s = self._burst_s
+            self.paces = target_bps is not None
         self._keep_time(self._per_byte_s)
 
     def admit(self, size_bytes: int, now: float) -> bool:
-        """Whether a run leaves now; otherwise it is to be held. Hot."""
+        """Whether a run leaves now; otherwise it is to be held. Hot; not needed while it `paces` nothing."""
         free = self._free
         if free < now:
             free = now
@@ -120,6 +124,7 @@ class Pacer(Generic[Piece]):
         self._held_bytes += size_bytes
         self.held += 1
         self._open_s = -1.0
+        self.paces = True
         self._keep_time(self._held_per_byte_s)
 
     def take(self, now: float) -> list[tuple[Piece, int]]:
