@@ -33,6 +33,9 @@ REPAIR_S = 0.01
 merely overtaken (sfu.nack). With a round trip of 50 ms half of what is lost is back in 60 ms, at TICK_S alone in 100;
 at 10 % loss 99 of 100 are in 217 ms and in 300 (tests/impairment/test_random_loss.py)."""
 
+LAYER_TICKS = 5
+"""Layers are chosen four times a second."""
+
 REPORT_TICKS = 20
 """Receiver and sender reports, and the quality of connections (0.8 ms for a room of ten), once a second, spread over
 the ticks."""
@@ -164,7 +167,10 @@ class Sfu:
         phase = self._ticks % REPORT_TICKS
         for room in self.rooms.values():
             room.listen(now)
-            room.choose_layers(self._ticks, now)
+            if self._ticks % LAYER_TICKS == 0:
+                room.choose_layers(now)
+            else:
+                room.hurry(now)
             if hash(room.room_id) % REPORT_TICKS == phase:
                 room.look(now)
         for transport, turn in list(self._transports.items()):

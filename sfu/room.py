@@ -38,9 +38,6 @@ from sfu.viewing import read_offer
 
 log = structlog.get_logger()
 
-LAYER_TICKS = 5
-"""Layers are chosen four times a second for each viewer: 0.5 ms where nine others are seen, so not for all at once."""
-
 NewTransport = Callable[[Inbound, Callable[[Transport], None]], Transport]
 
 
@@ -289,19 +286,21 @@ class Room:
             for peer in self.peers.values():
                 peer._tell_speakers()
 
-    def choose_layers(self, tick: int, now: float) -> None:
-        """Every tick, for each participant in its turn (once in LAYER_TICKS): senders switch layers on and off, and
-        viewers' networks carry more or less. Whose network carries much less than a moment ago does not wait."""
-        for place, peer in enumerate(self.peers.values(), hash(self.room_id)):
-            if (place + tick) % LAYER_TICKS:
-                peer.subscriber.hurry(self.dominant, now)
-                continue
+    def choose_layers(self, now: float) -> None:
+        """A few times a second: senders switch layers on and off, and viewers' networks carry more or less."""
+        for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
                 for encoding in track.encodings():
                     encoding.measure(now)
                 if len(track.encodings()) > 1:
                     track.choose_layers()
+        for peer in self.peers.values():
             peer.subscriber.divide(self.dominant, now)
+
+    def hurry(self, now: float) -> None:
+        """More often: whose network carries much less than a moment ago does not wait for its turn."""
+        for peer in self.peers.values():
+            peer.subscriber.hurry(self.dominant, now)
 
     def look(self, now: float) -> None:
         """Once a second."""
