@@ -43,8 +43,8 @@ log = structlog.get_logger()
 KEEPALIVE_S = 15
 """A connection that asks for nothing is closed after so long: also one that never sends its first request whole."""
 SWITCH_S = 0.0005
-"""For how long a thread may keep the interpreter while another one wants it. With ten people recorded (`make load`) 1 %
-of the packets were 6.6 ms late or more with the default of 5 ms, 4.6 with this."""
+"""For how long a thread may keep the interpreter while another one wants it; media waits meanwhile. Of the default
+of 5 ms the writer of journals used all."""
 
 REQUESTS_END_S = 5.0
 """How long requests that are being answered may take when the program ends; WebSockets are closed before."""
