@@ -7,6 +7,7 @@ from base64 import b32encode
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
+from zlib import crc32
 
 import structlog
 
@@ -17,16 +18,13 @@ from sfu.feedback_socket import BATCH, MAX_PER_TICK
 from sfu.figures import RoomFigures
 from sfu.inbound import Inbound
 from sfu.network import Network
+from sfu.outbound import TICK_S
 from sfu.room import Room
 from sfu.settings import MediaSettings
 from sfu.stats import room_figures
 from sfu.transport import Transport
-from sfu.voice import STEP_S
 
 log = structlog.get_logger()
-
-TICK_S = STEP_S
-"""Interval of arrival feedback and NACKs (libwebrtc's feedback interval is 50-250 ms), and of listening to levels."""
 
 REPAIR_S = 0.01
 """Interval at which missing packets are asked for, while there are any: as long as the shortest wait for one that was
@@ -171,7 +169,7 @@ class Sfu:
                 room.choose_layers(now)
             else:
                 room.hurry(now)
-            if hash(room.room_id) % REPORT_TICKS == phase:
+            if crc32(room.room_id.encode()) % REPORT_TICKS == phase:
                 room.look(now)
         for transport, turn in list(self._transports.items()):
             try:

@@ -2,8 +2,8 @@
 
 Every browser that watches sends such a report 15 to 20 times a second, in a datagram of its own (reduced size RTCP,
 RFC 5506). Each would wake the loop from idle to run code that has left the caches; read together with those of other
-viewers once per tick a report costs a fifth, and no wakeup (docs/decisions/0008-feedback-by-the-tick.md). Nothing that
-waits is urgent: what is lost is asked for in packets of another kind, which do not come here.
+viewers once per tick a report costs a quarter, and no wakeup (docs/decisions/0008-feedback-by-the-tick.md). Nothing
+that waits is urgent: what is lost is asked for in packets of another kind, which do not come here.
 
 Two sockets share an address by SO_REUSEPORT, and a program of classic BPF (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5)
 chooses between them by the first four bytes, which SRTCP leaves in the clear. Where that cannot be had, everything

@@ -8,9 +8,11 @@ from sfu.congestion.pacer import Pacer
 from sfu.held import HeldRun
 from sfu.rtcp import KeyFrameRequest, Nack, ReceiverReports, Remb
 from sfu.subscription import Subscription
+from sfu.voice import STEP_S
 
-TICK_S = 0.05
-"""As in sfu.engine."""
+TICK_S = STEP_S
+"""Interval of the regular duties of transports and rooms: arrival feedback and requests for packets (libwebrtc's
+feedback interval is 50-250 ms), pacing, listening to levels."""
 
 REPAIR_SHARE = 0.25
 """Of what the receiver's network is taken to carry, the most that is sent again: what a loss of a fifth needs. Without

@@ -129,7 +129,7 @@ class BandwidthEstimator:
         """The target, if the path has shown a limit: by a queue that grew, or by loss. None: all that is known is that
         it takes what was sent."""
         target = self.target_bps
-        return target if target < OUTGROWN * self._shown_bps or self.bound == "loss" else None
+        return target if target < OUTGROWN * self._shown_bps or self._loss.bps <= target else None
 
     @property
     def loss_fraction(self) -> float:

@@ -1,15 +1,13 @@
 """With 5 % of all SRTP lost on the way in, before decryption and by seed, the server files still lack nothing."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from tests.support import counter
-from tests.support.chromium import chromium
-from tests.support.evidence import Evidence, collect, witness
+from tests.support.evidence import Evidence
+from tests.support.impaired_meeting import recorded_meeting
 from tests.support.proxy import Counters, ImpairmentProxy
-from tests.support.studio import start_studio
 
 LOSS = 0.05
 SEED = 20
@@ -17,30 +15,11 @@ RECORDED_S = 8.0
 PEOPLE = ("Ann", "Bob")
 
 
-async def meeting(folder: Path) -> tuple[Evidence, Counters]:
-    with ImpairmentProxy(loss=LOSS, seed=SEED) as proxy:
-        overrides = {"media": {"advertise": [f"127.0.0.1:{proxy.port}"]}}
-        async with start_studio(folder / "studio", overrides) as studio, chromium() as rooms:
-            proxy.upstream = ("127.0.0.1", studio.media_port)
-            session = await studio.create_session("A bad line")
-            ann = await rooms.join(session["host_url"], "Ann")
-            bob = await rooms.join(session["guest_url"], "Bob")
-            for room in (ann, bob):
-                await room.plays(1)
-            await ann.start_recording()
-            await ann.sends_for(RECORDED_S)
-            await ann.stop_recording()
-            people = [await witness(room) for room in (ann, bob)]
-            (recording,) = await studio.api.recordings(session["session_id"], session["host_secret"])
-            evidence = await collect(
-                studio, session, recording["recording_id"], people, folder, local_copies=len(people)
-            )
-    return evidence, proxy.counters
-
-
 @pytest.fixture(scope="module")
 def lossy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Counters]:
-    return asyncio.run(meeting(tmp_path_factory.mktemp("loss")))
+    with ImpairmentProxy(loss=LOSS, seed=SEED) as proxy:
+        evidence = asyncio.run(recorded_meeting(tmp_path_factory.mktemp("loss"), proxy, RECORDED_S))
+    return evidence, proxy.counters
 
 
 @pytest.fixture
