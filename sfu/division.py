@@ -11,7 +11,7 @@ from sfu.allocation import PAUSED, RAISE, Demand, Rank, allocate
 from sfu.congestion.estimator import BandwidthEstimator
 from sfu.congestion.rate_control import RateState
 from sfu.interfaces import DeliveryState, TrackKind
-from sfu.options import Option, options_of, place_of, place_of_smallest
+from sfu.options import Choice
 from sfu.subscription import Subscription
 from sfu.track import Track
 
@@ -71,7 +71,7 @@ class Division:
     ) -> None:
         """`viewed`: what the viewer was offered and took; `speaker`: the participant whose picture is most wanted."""
         sound_bps = flowing_bps = 0.0
-        pictures: list[tuple[Track, Subscription, list[Option]]] = []
+        pictures: list[tuple[Track, Subscription, Choice]] = []
         demands: list[Demand] = []
         for track, subscription in viewed:
             present = subscription.encoding
@@ -79,19 +79,11 @@ class Division:
                 flowing_bps += present.meter.bps
             if track.kind.media == "audio":
                 sound_bps += present.meter.bps if present is not None else 0.0
-            elif layers := track.options(subscription):
-                sent = subscription.wants, subscription.max_temporal
-                options = options_of(layers, *sent)
-                pictures.append((track, subscription, options))
+            elif choice := track.choice(subscription):
+                pictures.append((track, subscription, choice))
                 first = track.kind is TrackKind.SCREEN or track.participant_id == speaker
-                demands.append(
-                    Demand(
-                        Rank.FIRST if first else Rank.OTHER,
-                        tuple(option.bps for option in options),
-                        place_of(options, layers, *sent),
-                        place_of_smallest(options),
-                    )
-                )
+                rank = Rank.FIRST if first else Rank.OTHER
+                demands.append(Demand(rank, choice.options_bps, choice.present, choice.smallest))
         whole_bps = sum(demand.options_bps[-1] for demand in demands)
         estimator.useful_bps = (sound_bps + RAISE * whole_bps) / SHARE
         self._divided_bps = estimator.target_bps
@@ -99,14 +91,12 @@ class Division:
         if estimator.state is RateState.START:  # nothing says yet that it does not fit
             budget_bps = max(budget_bps, sum(demand.options_bps[demand.least] for demand in demands))
         overloaded = flowing_bps > OVERLOADED * estimator.target_bps and estimator.queue_s > QUEUE_S
-        for (track, subscription, options), demand, option in zip(
-            pictures, demands, allocate(demands, budget_bps), strict=True
-        ):
-            option = self._settle(track.track_id, option, demand.present, now)
+        for (track, subscription, choice), option in zip(pictures, allocate(demands, budget_bps), strict=True):
+            option, options = self._settle(track.track_id, option, choice.present, now), choice.options
             if option == PAUSED:
                 track.grant(subscription, None, at_once=False)
             else:
-                track.grant(subscription, options[option].layer, at_once=overloaded and option < demand.present)
+                track.grant(subscription, options[option].layer, at_once=overloaded and option < choice.present)
                 track.limit(subscription, options[option].max_temporal)
             self._note(track.track_id, option, len(options))
         known = self._told.keys() | self._unfit_since.keys() | self._lowered.keys()

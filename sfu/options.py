@@ -21,6 +21,45 @@ class Option(msgspec.Struct, frozen=True):
     bps: float
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What a viewer who is sent this now can be sent."""
+
+    options: Sequence[Option]
+    options_bps: tuple[float, ...]
+    present: int
+    """Which of them is sent, or PAUSED."""
+    smallest: int
+    """The smallest size at its best."""
+
+
+class Choices:
+    """Of one track: found once for all viewers who are sent the same."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, Encoding | None, int], Choice] = {}
+        """By how many layers there is room for, and by what is sent. As many as viewers at most."""
+
+    def forget(self) -> None:
+        """Rates were measured, or other layers flow."""
+        self._found.clear()
+
+    def of(self, layers: Sequence[Encoding], present: Encoding | None, max_temporal: int) -> Choice:
+        """`layers`: the first of those that flow, from the smallest picture to the largest, at least one."""
+        key = len(layers), present, max_temporal
+        choice = self._found.get(key)
+        if choice is None:
+            options = options_of(layers, present, max_temporal)
+            choice = self._found[key] = Choice(
+                options,
+                tuple(option.bps for option in options),
+                place_of(options, layers, present, max_temporal),
+                place_of_smallest(options),
+            )
+        return choice
+
+
 def options_of(layers: Sequence[Encoding], present: Encoding | None, max_temporal: int) -> list[Option]:
     """`layers`: from the smallest picture to the largest; `present`, `max_temporal`: what is sent now.
 

@@ -25,7 +25,7 @@ def reason(track: Track | None, subscription: Subscription, delivery: DeliverySt
         return Reason.NO_MEDIA
     if subscription.wants is not subscription.encoding:
         return Reason.KEY_FRAME
-    allowed = track.for_viewers()
+    allowed = track.for_viewers
     if subscription.wants is not allowed[-1]:
         return Reason.TILE
     return Reason.BEST if allowed[-1] is track.flowing()[-1] else Reason.SERVER_MAXIMUM

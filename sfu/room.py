@@ -290,10 +290,7 @@ class Room:
         """A few times a second: senders switch layers on and off, and viewers' networks carry more or less."""
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
-                for encoding in track.encodings():
-                    encoding.measure(now)
-                if len(track.encodings()) > 1:
-                    track.choose_layers()
+                track.measure(now)
         for peer in self.peers.values():
             peer.subscriber.divide(self.dominant, now)
 

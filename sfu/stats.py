@@ -155,7 +155,7 @@ def _encoding(encoding: Encoding, now: float) -> EncodingFigures:
 
 def _subscription(peer: "Peer", track: Track | None, subscription: Subscription, now: float) -> SubscriptionFigures:
     encoding, wants = subscription.encoding, subscription.wants
-    options = track.options(subscription) if track is not None else []
+    options = track.layers_for(subscription) if track is not None else []
     return SubscriptionFigures(
         track_id=subscription.track_id,
         ssrc=subscription.ssrc,

@@ -8,6 +8,7 @@ from sfu.encoding import Encoding
 from sfu.inbound import Source
 from sfu.interfaces import RecordingSink, TrackInfo, TrackKind
 from sfu.layer_recording import LayerRecording
+from sfu.options import Choice, Choices
 from sfu.sdp import Codec
 from sfu.subscription import Subscription
 
@@ -44,6 +45,10 @@ class Track:
         """The present stream of each rid; one without a name where there is no simulcast."""
         self._silent: dict[Encoding, float] = {}
         """When a layer that had been sent was last found not to be. As many as layers."""
+        self.for_viewers: list[Encoding] = []
+        """Of the layers that flowed when that was looked at last those that viewers may get, the smallest picture
+        first."""
+        self._choices = Choices()
         self._begun: float | None = None
         """When its first packets came."""
         self._recording: LayerRecording | None = None
@@ -123,15 +128,30 @@ class Track:
         levels = [level for encoding in self.encodings() if (level := encoding.take_level()) is not None]
         return min(levels, default=None)
 
-    def options(self, subscription: Subscription) -> list[Encoding]:
+    def measure(self, now: float) -> None:
+        """A few times a second: how much flows, and in which layers."""
+        for encoding in self.encodings():
+            encoding.measure(now)
+        self._choices.forget()
+        if len(self.encodings()) > 1:
+            self.choose_layers()
+
+    def layers_for(self, subscription: Subscription) -> list[Encoding]:
         """The layers that flow and that the viewer has room for, from the smallest picture to the largest."""
-        flowing = self.for_viewers()
+        flowing = self.for_viewers
         largest = choose(flowing, subscription.wanted_height)
         return flowing[: flowing.index(largest) + 1] if largest is not None else []
 
+    def choice(self, subscription: Subscription) -> Choice | None:
+        """What the viewer can be sent; None: nothing flows, or it shows nothing."""
+        layers = self.layers_for(subscription)
+        return self._choices.of(layers, subscription.wants, subscription.max_temporal) if layers else None
+
     def grant(self, subscription: Subscription, layer: Encoding | None, *, at_once: bool) -> None:
         """Send the viewer no more than this layer; None: nothing. What it takes too much of goes on until a smaller
-        layer has a key frame, or ends now (`at_once`)."""
+        layer has a key frame, or ends now (`at_once`). Cheap where nothing changes."""
+        if not at_once and subscription.granted is layer and subscription.paused is (layer is None):
+            return
         subscription.granted, subscription.paused = layer, layer is None
         present = subscription.encoding
         if at_once and layer is not None and present is not None and present is not layer:
@@ -140,11 +160,13 @@ class Track:
 
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
-        flowing = self.for_viewers()
+        flowing, most = self.flowing(), self._max_viewer_lines
+        self.for_viewers = [layer for layer in flowing if not most or (layer.size or (0, 0))[1] <= most] or flowing[:1]
+        self._choices.forget()
         for subscription in self.subscriptions:
-            self._want(subscription, self._fitting(flowing, subscription))
+            self._choose_layer(subscription)
         if self._recording is not None:
-            self._recording.follow(self._best(self.flowing()))
+            self._recording.follow(self._best(flowing))
 
     def _best(self, flowing: Sequence[Encoding]) -> Encoding | None:
         """The layer to record; None: the others may come any moment."""
@@ -155,11 +177,6 @@ class Track:
         if len(self._layers) < offered and (self._begun is None or newest - self._begun < SETTLE_S):
             return None
         return choose(flowing, None)
-
-    def for_viewers(self) -> list[Encoding]:
-        """Of the layers that flow those that viewers may get, from the smallest picture to the largest."""
-        flowing, most = self.flowing(), self._max_viewer_lines
-        return [layer for layer in flowing if not most or (layer.size or (0, 0))[1] <= most] or flowing[:1]
 
     def flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
@@ -173,7 +190,7 @@ class Track:
         return [layer for layer in sent if newest - self._silent.get(layer, -PROOF_S) >= PROOF_S] or sent
 
     def _choose_layer(self, subscription: Subscription) -> None:
-        self._want(subscription, self._fitting(self.for_viewers(), subscription))
+        self._want(subscription, self._fitting(self.for_viewers, subscription))
 
     def _fitting(self, layers: Sequence[Encoding], subscription: Subscription) -> Encoding | None:
         """What fits both the place where it is shown and the viewer's network."""

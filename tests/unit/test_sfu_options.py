@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sfu.allocation import PAUSED
 from sfu.codecs.temporal import TOP
 from sfu.encoding import Encoding
-from sfu.options import Option, options_of, place_of, place_of_smallest
+from sfu.options import Choices, Option, options_of, place_of, place_of_smallest
 from tests.support.sfu_media import VP8, encoding
 
 
@@ -108,3 +108,31 @@ def test_whatever_the_rates_there_is_a_way_from_the_cheapest_to_the_whole(
     assert cheapest_first == sorted(cheapest_first)
     assert -1 <= at < len(options)
     assert 0 <= place_of_smallest(options) < len(options)
+
+
+@given(rates, st.integers(0, 3), st.integers(0, TOP), st.integers(1, 3))
+def test_what_is_found_for_all_who_are_sent_the_same_is_what_each_would_find(
+    found: list[tuple[float, float, float]], place: int, limit: int, room_for: int
+) -> None:
+    layers = [layer(number, sum(three), three) for number, three in enumerate(found)]
+    present = layers[place] if place < len(layers) else None
+    choices = Choices()
+    choices.of(layers, None, TOP)
+    for seen in (layers, layers[:room_for], layers):
+        options = options_of(seen, present, limit)
+        choice = choices.of(seen, present, limit)
+        assert choice.options == options
+        assert choice.options_bps == tuple(option.bps for option in options)
+        assert choice.present == place_of(options, seen, present, limit)
+        assert choice.smallest == place_of_smallest(options)
+
+
+def test_rates_are_those_of_the_last_measurement_for_everybody() -> None:
+    layers, choices = camera(150e3, 500e3, temporal=False), Choices()
+    before = choices.of(layers, None, TOP)
+    for one in layers:
+        one.octets *= 3
+        one.measure(2.0)
+    assert choices.of(layers, None, TOP) is before, "nothing is found twice"
+    choices.forget()
+    assert [round(bps / 1000) for bps in choices.of(layers, None, TOP).options_bps] == [300, 1000]
