@@ -28,4 +28,4 @@ def reason(track: Track | None, subscription: Subscription, delivery: DeliverySt
     allowed = track.for_viewers
     if subscription.wants is not allowed[-1]:
         return Reason.TILE
-    return Reason.BEST if allowed[-1] is track.flowing()[-1] else Reason.SERVER_MAXIMUM
+    return Reason.BEST if allowed[-1] is track.flowing[-1] else Reason.SERVER_MAXIMUM

@@ -45,9 +45,10 @@ class Track:
         """The present stream of each rid; one without a name where there is no simulcast."""
         self._silent: dict[Encoding, float] = {}
         """When a layer that had been sent was last found not to be. As many as layers."""
+        self.flowing: list[Encoding] = []
+        """The layers that were being sent when that was looked at last, the smallest picture first."""
         self.for_viewers: list[Encoding] = []
-        """Of the layers that flowed when that was looked at last those that viewers may get, the smallest picture
-        first."""
+        """Of these the ones that viewers may get."""
         self._choices = Choices()
         self._begun: float | None = None
         """When its first packets came."""
@@ -132,9 +133,10 @@ class Track:
         """A few times a second: how much flows, and in which layers."""
         for encoding in self.encodings():
             encoding.measure(now)
-        self._choices.forget()
         if len(self.encodings()) > 1:
             self.choose_layers()
+        else:
+            self._choices.forget()
 
     def layers_for(self, subscription: Subscription) -> list[Encoding]:
         """The layers that flow and that the viewer has room for, from the smallest picture to the largest."""
@@ -160,7 +162,8 @@ class Track:
 
     def choose_layers(self) -> None:
         """What flows, or what viewers want, may have changed; called a few times a second."""
-        flowing, most = self.flowing(), self._max_viewer_lines
+        self.flowing = flowing = self._find_flowing()
+        most = self._max_viewer_lines
         self.for_viewers = [layer for layer in flowing if not most or (layer.size or (0, 0))[1] <= most] or flowing[:1]
         self._choices.forget()
         for subscription in self.subscriptions:
@@ -178,7 +181,7 @@ class Track:
             return None
         return choose(flowing, None)
 
-    def flowing(self) -> list[Encoding]:
+    def _find_flowing(self) -> list[Encoding]:
         """The layers that are being sent, also one that is heard just now. One that was not for a while has to prove
         itself: moving viewers to it costs its sender a key frame."""
         layers = self.layers()
@@ -220,7 +223,7 @@ class Track:
         """Open a tap for an encoding, and ask for a key frame: a file begins with one. Of a track in several layers the
         best is recorded, in one tap."""
         if self._recording is not None:
-            self._recording.follow(self._best(self.flowing()))
+            self._recording.follow(self._best(self.flowing))
             return
         try:
             tap = sink.open(self.info, encoding.info, now)
@@ -231,7 +234,7 @@ class Track:
             return
         if encoding.info.rid:
             self._recording = LayerRecording(tap)
-            self._recording.follow(self._best(self.flowing()))
+            self._recording.follow(self._best(self.flowing))
         else:
             encoding.record(tap, now)
             encoding.want_key_frame()

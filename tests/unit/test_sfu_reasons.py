@@ -58,3 +58,20 @@ def test_what_is_not_subscribed_is_not_taken() -> None:
     camera.track.unsubscribe(watching.subscription)
     assert why(camera, watching) is Reason.NOT_TAKEN
     assert reason(None, watching.subscription, DeliveryState.WHOLE) is Reason.NOT_TAKEN
+
+
+def test_where_nothing_is_bounded_no_bound_is_named_while_layers_come_and_go() -> None:
+    camera = Camera()
+    watching = camera.viewer(720)
+    camera.run(2.0)
+    camera.sent.discard("h")
+    said = set()
+    for frame in range(180):
+        if frame == 60:
+            camera.sent.add("h")
+        camera.frame()
+        if frame % 8 == 0:
+            camera.look()
+        said.add(why(camera, watching))
+    assert Reason.BEST in said
+    assert Reason.SERVER_MAXIMUM not in said
