@@ -3,7 +3,8 @@
 `python -m bench.conference` starts `stemroom serve` with a data folder of its own and keeps the node on one core; the
 load, and the recorder's process, are on another. Each participant sends a camera in three layers (1.5 Mbit/s,
 0.5 Mbit/s, 150 kbit/s) and a microphone, shows one other large and the rest small, reports arrivals and asks for what
-it misses. What is shown: packets that a viewer did not get in the end, how long a packet takes, what the node costs.
+it misses. What is shown: packets that a viewer did not get in the end, how long a packet takes, what the node costs,
+and how late the load itself was, with the time that the host of a virtual machine took from it.
 """
 
 import argparse
@@ -66,10 +67,12 @@ async def conference(
         started = await studio.api.start_recording(session["session_id"], session["host_secret"])
     await asyncio.sleep(WARM_UP_S)
     for person in people:
-        person.latencies_ns = person.latencies_ns[:0]
+        person.latencies_ns, person.late_ns = person.latencies_ns[:0], person.late_ns[:0]
         person.sent = person.delivered = person.repaired = person.unsent = 0
-    before, own = process.times(studio.pid), os.times()
-    await asyncio.sleep(seconds)
+    with process.on_time():
+        before, own, stolen = process.times(studio.pid), os.times(), process.stolen_s()
+        await asyncio.sleep(seconds)
+        stolen = process.stolen_s() - stolen
     delivered, sent = sum(p.delivered for p in people), sum(p.sent for p in people)
     latencies = [latency for person in people for latency in person.latencies_ns]
     spent = process.spent(before, process.times(studio.pid))
@@ -93,8 +96,10 @@ async def conference(
         "not_sent_by_the_load": sum(person.unsent for person in people),
         "latency_p50_us": round(p50),
         "latency_p99_us": round(p99),
+        "load_late_p99_us": round(percentiles([late for person in people for late in person.late_ns])[1]),
         "cpu_share": round(cpu_s / seconds, 3),
         "us_per_delivered": round(1e6 * cpu_s / max(1, delivered), 2),
+        "stolen_share": round(stolen / seconds, 3),
         "held_up_share": round(held_up(list(spent.values())) / 1e9 / seconds, 3),
         "load_cpu_share": round(own_s / seconds, 3),
         "dropped_by_recorder": await dropped(studio),
@@ -128,7 +133,8 @@ async def answer(people: Sequence[Attendee]) -> None:
 
 COLUMNS = (
     *("participants", "subscriptions", "received_per_s", "delivered_per_s", "repaired", "unrepaired"),
-    *("latency_p50_us", "latency_p99_us", "cpu_share", "us_per_delivered", "held_up_share", "load_cpu_share"),
+    *("latency_p50_us", "latency_p99_us", "load_late_p99_us", "cpu_share", "us_per_delivered"),
+    *("held_up_share", "stolen_share", "load_cpu_share"),
 )
 
 

@@ -42,7 +42,8 @@ RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 RID_ID, REPAIRED_RID_ID = 10, 11
 
-_DRAIN = 64
+_DRAIN = 4
+"""Packets read in one go: what is to be sent has its time."""
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
 _RTP = struct.Struct("!BBHII")
@@ -83,6 +84,8 @@ class Attendee:
         self.latencies_ns = array("q")
         self.sent = self.delivered = self.repaired = 0
         self.unsent = 0
+        self.late_ns = array("q")
+        """How late frames and sounds were sent."""
         self._place = place
         self._viewer = Viewer(0, place)
         self._missing: dict[int, set[int]] = {}
@@ -175,18 +178,28 @@ class Attendee:
                 self._key_frames[place] = True
 
     async def _speak(self, phase_s: float) -> None:
-        async for number in _every(0.02, phase_s):
+        async for number in self._every(0.02, phase_s):
             payload = b"\x78" + _FILLING[: AUDIO_BYTES - 9] + time_ns().to_bytes(8, "big")
             self._count(self._microphone.send(payload, 960 * number))
 
     async def _show(self, phase_s: float) -> None:
-        async for number in _every(1 / FPS, phase_s):
+        async for number in self._every(1 / FPS, phase_s):
             for place, layer in enumerate(LAYERS):
                 key, self._key_frames[place] = self._key_frames[place], False
                 sender = self._layers[place]
                 for packet, payload in enumerate(frame(layer, number, key=key)):
                     sent = sender.send(payload, 3000 * number, marker=packet == layer.packets - 1)
                     self._count(sent)
+
+    async def _every(self, seconds: float, phase_s: float) -> AsyncIterator[int]:
+        """0, 1, ... on a grid; a number that is late comes at once."""
+        begin, number = monotonic() + phase_s, 0
+        while True:
+            due = begin + number * seconds
+            await asyncio.sleep(max(0.0, due - monotonic()))
+            self.late_ns.append(int(1e9 * (monotonic() - due)))
+            yield number
+            number += 1
 
     def _count(self, sent: bool) -> None:
         self.sent += sent
@@ -247,12 +260,3 @@ def frame(layer: Layer, number: int, *, key: bool) -> Iterator[bytes]:
                 b"\x10\x00\x00\x9d\x01\x2a" + struct.pack("<HH", layer.width, layer.height) if key else b"\x11\x00\x00"
             )
         yield head + _FILLING[: layer.payload_bytes - len(head) - 8] + time_ns().to_bytes(8, "big")
-
-
-async def _every(seconds: float, phase_s: float) -> AsyncIterator[int]:
-    """0, 1, ... on a grid; a number that is late comes at once."""
-    begin, number = monotonic() + phase_s, 0
-    while True:
-        await asyncio.sleep(max(0.0, begin + number * seconds - monotonic()))
-        yield number
-        number += 1

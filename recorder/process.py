@@ -31,6 +31,9 @@ THREADS = 4
 """For muxing: more than the cores of a small machine, so that one that hangs does not stop the rest."""
 LOCK_NAME = "recorder.lock"
 
+NICE = 10
+"""Media is late after milliseconds and a file after seconds: where both want a core, the node has it."""
+
 
 def main() -> int:
     """Exit code: 0 when asked to end, 1 when it cannot work."""
@@ -41,6 +44,7 @@ def main() -> int:
         return 1
     _configure_log(config.log_level)
     os.umask(0o077)
+    os.nice(NICE)
     spool = Path(config.data) / "spool"
     make_folder(spool)
     lock = os.open(spool / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 MAX_PER_TICK = 1024
 """Reports read in one tick: of a thousand viewers. The rest waits for the next one, in the kernel,"""
 
-BATCH = 16
-"""and so many in one go, then media has its turn: less than a millisecond."""
+BATCH = 4
+"""and so many in one go, then media can have its turn: 0.2-0.6 ms, by what they tell of."""
 
 MAX_AGE_S = 0.2
 """A report waited for no longer than this: several ticks. Bounds what a step of the wall clock does to its arrival."""

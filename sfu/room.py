@@ -5,7 +5,7 @@ to the taps and to the other peers' subscribers first.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
 import structlog
@@ -286,23 +286,31 @@ class Room:
             for peer in self.peers.values():
                 peer._tell_speakers()
 
-    def choose_layers(self, now: float) -> None:
-        """A few times a second: senders switch layers on and off, and viewers' networks carry more or less."""
-        for peer in self.peers.values():
+    def choose_layers(self, now: float) -> Iterator[None]:
+        """A few times a second: senders switch layers on and off, and viewers' networks carry more or less. It may be
+        interrupted where it yields, as the two below."""
+        for peer in list(self.peers.values()):
             for track in peer.publisher.tracks.values():
                 track.measure(now)
-        for peer in self.peers.values():
-            peer.subscriber.divide(self.dominant, now)
+        yield
+        for peer in list(self.peers.values()):
+            if not peer.closed:
+                peer.subscriber.divide(self.dominant, now)
+                yield
 
-    def hurry(self, now: float) -> None:
+    def hurry(self, now: float) -> Iterator[None]:
         """More often: whose network carries much less than a moment ago does not wait for its turn."""
-        for peer in self.peers.values():
-            peer.subscriber.hurry(self.dominant, now)
+        for peer in list(self.peers.values()):
+            if not peer.closed:
+                peer.subscriber.hurry(self.dominant, now)
+                yield
 
-    def look(self, now: float) -> None:
+    def look(self, now: float) -> Iterator[None]:
         """Once a second."""
-        for peer in self.peers.values():
-            peer.look(now)
+        for peer in list(self.peers.values()):
+            if not peer.closed:
+                peer.look(now)
+                yield
 
     def close(self) -> None:
         for participant_id in list(self.peers):

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from sfu import engine, feedback_socket
+from sfu import engine, feedback_socket, slices
 from sfu.engine import Sfu
 from sfu.ice import Address
 from sfu.rtcp import nack
@@ -125,21 +125,19 @@ async def test_a_tick_reads_its_share_and_lets_media_in_between(monkeypatch: pyt
     monkeypatch.setattr(engine, "BATCH", 3)
     monkeypatch.setattr(engine, "MAX_PER_TICK", 8)
     monkeypatch.setattr(engine, "TICK_S", 60.0)
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
     running = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",)))
     await running.start()
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(10):
         sender.sendto(report() + bytes(20), ("127.0.0.1", running.port))
     read: list[int] = []
-    between: list[int] = []
-    asyncio.get_running_loop().call_soon(lambda: between.append(running.counters()["received"]))
-    running._read_feedback(engine.MAX_PER_TICK)
+    running._tick()
     while not read or read[-1] != running.counters()["received"]:
         read.append(running.counters()["received"])
         await asyncio.sleep(0)
-    assert between == [3]
-    assert read[-1] == 8
-    running._read_feedback(engine.MAX_PER_TICK)
+    assert read == [3, 6, 8]
+    running._tick()
     assert running.counters()["received"] == 10
     sender.close()
     await running.close()
