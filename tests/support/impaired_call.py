@@ -231,6 +231,7 @@ class ImpairedCall:
         self.room = self.sfu.open_room("r")
         self.room.start_recording(self)
         self.port.on_wakeup = self.sfu._flush
+        self.sfu._tick_due = self.network.now
         self.sfu._tick()
         return self
 
