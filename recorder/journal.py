@@ -10,13 +10,16 @@ A file is `MAGIC`, then records. A record is self-delimiting and checksummed:
 All integers are little-endian. The first record is HEADER, the last of a file that was ended cleanly is END; a file
 that ends without it was torn, and everything before the first record that is incomplete or fails its checksum is good.
 
+What a later version adds has a type from FIRST_OPTIONAL on, or an event type of its own, and can be done without: this
+version skips and counts it. docs/recording-format.md has all of it, with an example.
+
 File names sort by epoch: `events-<epoch>.journal`, `<segment_id>-<epoch>.journal`, under the recording's folder.
 """
 
 import struct
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 
@@ -32,6 +35,8 @@ MAX_BODY_BYTES = 1 << 20
 """No record is longer; a longer length means that the file is damaged."""
 
 HEADER, PACKET, SENDER_REPORT, EVENT, DROPPED, END = range(1, 7)
+FIRST_OPTIONAL = 0x40
+"""Records of an unknown type from here on are skipped; one below it could not be done without."""
 
 _FRAME = struct.Struct("<IIB")
 _CRC = struct.Struct("<I")
@@ -113,6 +118,13 @@ Record = FileHeader | JournalPacket | JournalReport | JournalDropped | JournalEn
 
 END_BYTES = _FRAME.size + _NUMBERS.size
 
+
+class _Tag(msgspec.Struct):
+    type: str
+
+
+_EVENTS = frozenset(str(event.__struct_config__.tag) for event in get_args(RecordingEvent))
+_decode_tag = msgspec.json.Decoder(_Tag).decode
 _decode_header = msgspec.json.Decoder(FileHeader).decode
 _decode_event: Callable[[bytes], RecordingEvent] = msgspec.json.Decoder(RecordingEvent).decode
 _encode_json = msgspec.json.Encoder().encode
@@ -175,6 +187,8 @@ class JournalDecoder:
         """Offset in the file up to which everything was decoded."""
         self.ended = False
         self.problem = ""
+        self.skipped = 0
+        """Good records of a type that this version does not know."""
         self._buffer = b""
 
     @property
@@ -211,7 +225,11 @@ class JournalDecoder:
                 self.problem = "record with a wrong checksum"
                 break
             try:
-                records.append(_decode(kind, buffer, good + _FRAME.size, end))
+                record = _decode(kind, buffer, good + _FRAME.size, end)
+                if record is not None:
+                    records.append(record)
+                else:
+                    self.skipped += 1
             except (struct.error, msgspec.MsgspecError, ValueError) as error:
                 self.problem = f"record of type {kind}: {error}"
                 break
@@ -222,7 +240,8 @@ class JournalDecoder:
         return records
 
 
-def _decode(kind: int, buffer: bytes, at: int, end: int) -> Record:
+def _decode(kind: int, buffer: bytes, at: int, end: int) -> Record | None:
+    """None: of a type that can be done without."""
     if kind == PACKET:
         arrival_ns, sequence, timestamp, marker = _PACKET.unpack_from(buffer, at)
         return JournalPacket(arrival_ns, sequence, timestamp, marker != 0, buffer[at + _PACKET.size : end])
@@ -230,11 +249,13 @@ def _decode(kind: int, buffer: bytes, at: int, end: int) -> Record:
     if kind == SENDER_REPORT:
         return JournalReport(*_REPORT.unpack(body))
     if kind == EVENT:
-        return _decode_event(body)
+        return _decode_event(body) if _decode_tag(body).type in _EVENTS else None
     if kind == HEADER:
         return _decode_header(body)
     if kind == DROPPED:
         return JournalDropped(*_NUMBERS.unpack(body))
     if kind == END:
         return JournalEnd(*_NUMBERS.unpack(body))
+    if kind >= FIRST_OPTIONAL:
+        return None
     raise ValueError("unknown")

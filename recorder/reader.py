@@ -55,6 +55,16 @@ class JournalReader:
             os.lseek(self._fd, self._decoder.restart(), os.SEEK_SET)
         return records
 
+    @property
+    def good_bytes(self) -> int:
+        """Read and decoded so far."""
+        return self._decoder.good_bytes
+
+    @property
+    def skipped(self) -> int:
+        """Records of a later version."""
+        return self._decoder.skipped
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

@@ -8,11 +8,13 @@ import typer
 
 from stemroom import __version__
 from stemroom.config import Config, ConfigError, load
+from stemroom.journal_command import journal
 from stemroom.logs import configure
 
 app = typer.Typer(
     help="A self-hosted recording studio for remote conversations.", no_args_is_help=True, add_completion=False
 )
+app.add_typer(journal, name="journal")
 
 ConfigFile = Annotated[
     Path | None,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recorder.events import ChunkVerified, RecordingEvent, RecordingStarted, RecordingStopped
 from recorder.journal import (
     EVENT,
+    FIRST_OPTIONAL,
     MAGIC,
     FileHeader,
     JournalDecoder,
@@ -162,10 +163,31 @@ def test_a_foreign_file_is_refused(content: bytes) -> None:
 
 
 def test_a_record_that_no_writer_writes_is_a_problem_and_no_exception() -> None:
-    for record in (encode(99, b""), encode(EVENT, b"{}"), encode(EVENT, b"\xff"), encode(2, b"short")):
+    no_types = (encode(7, b""), encode(FIRST_OPTIONAL - 1, b""))
+    for record in (*no_types, encode(EVENT, b"{}"), encode(EVENT, b"\xff"), encode(2, b"short")):
         decoder = JournalDecoder()
         assert len(decoder.feed(head() + record)) == 1
         assert decoder.problem
+
+
+def test_what_a_later_version_adds_is_skipped_and_counted_and_what_follows_is_read() -> None:
+    parts, _ = small()
+    added = [
+        encode(FIRST_OPTIONAL, b"anything"),
+        encode(255, b""),
+        encode(EVENT, b'{"type":"moon_rose","at_ns":1}'),
+    ]
+    decoder = JournalDecoder()
+    read = decoder.feed(parts[0] + added[0] + added[1] + b"".join(parts[1:3]) + added[2] + b"".join(parts[3:]))
+    assert read == JournalDecoder().feed(b"".join(parts))
+    assert (decoder.skipped, decoder.ended, decoder.problem) == (3, True, "")
+
+
+def test_a_known_event_that_is_malformed_is_not_skipped() -> None:
+    decoder = JournalDecoder()
+    decoder.feed(head() + encode(EVENT, b'{"type":"recording_stopped"}'))
+    assert decoder.problem
+    assert decoder.skipped == 0
 
 
 def test_an_impossible_length_is_not_waited_for() -> None:
