@@ -89,6 +89,13 @@ class Segment(msgspec.Struct, kw_only=True):
     problem: str = ""
 
 
+class Mute(msgspec.Struct, frozen=True):
+    """The participant had muted its microphone, or switched its camera off: silence and black are meant."""
+
+    from_ns: int
+    to_ns: int
+
+
 class Take(msgspec.Struct, kw_only=True):
     """One source slot of one participant."""
 
@@ -97,6 +104,8 @@ class Take(msgspec.Struct, kw_only=True):
     kind: str
     slot: int
     segments: list[Segment] = []
+    mutes: list[Mute] = []
+    """In the order of time; they do not touch. What is muted when the recording ends is so until its end."""
 
 
 class Participant(msgspec.Struct, kw_only=True):

@@ -15,9 +15,10 @@ from recorder.events import (
     RecordingStarted,
     RecordingStopped,
     TakeOpened,
+    TrackMuteChanged,
 )
 from recorder.journal import TrackHeader
-from recorder.manifest import Manifest, Participant, Segment, Take
+from recorder.manifest import Manifest, Mute, Participant, Segment, Take
 
 
 class Capture(msgspec.Struct):
@@ -43,6 +44,8 @@ class RecordingState:
         self.participants: dict[str, ParticipantSeen] = {}
         self.takes: dict[str, TakeOpened] = {}
         self.captures: dict[str, Capture] = {}
+        self._mute_changes: dict[str, set[tuple[int, bool]]] = {}
+        """By take: when, and whether it was muted from then on."""
 
     def apply(self, event: RecordingEvent) -> None:
         if isinstance(event, RecordingStarted):
@@ -51,6 +54,8 @@ class RecordingState:
             self.participants[event.participant_id] = event
         elif isinstance(event, TakeOpened):
             self.takes[event.take_id] = event
+        elif isinstance(event, TrackMuteChanged):
+            self._mute_changes.setdefault(event.take_id, set()).add((event.at_ns, event.muted))
         elif isinstance(event, RecordingStopped):
             self.stopped_ns = event.stopped_ns
         elif isinstance(event, CaptureOpened):
@@ -68,6 +73,7 @@ class RecordingState:
 
     def manifest(self, server: dict[str, list[Segment]], local: dict[str, Segment]) -> Manifest:
         """`server`: segments by take; `local`: finished local copies by segment id; the others are listed by state."""
+        stopped_ns = self.stopped_ns if self.stopped_ns is not None else self._last_sign_ns(server)
         takes = {
             take.take_id: Take(
                 take_id=take.take_id,
@@ -75,6 +81,7 @@ class RecordingState:
                 kind=take.kind,
                 slot=take.slot,
                 segments=sorted(server.get(take.take_id, ()), key=_place),
+                mutes=_mutes(self._mute_changes.get(take.take_id, set()), stopped_ns),
             )
             for take in self.takes.values()
         }
@@ -87,7 +94,7 @@ class RecordingState:
             recording_id=self.recording_id,
             title=self.title,
             started_ns=self.started_ns,
-            stopped_ns=self.stopped_ns if self.stopped_ns is not None else self._last_sign_ns(server),
+            stopped_ns=stopped_ns,
             participants=[
                 Participant(participant_id=seen.participant_id, display_name=seen.display_name, role=seen.role)
                 for seen in self.participants.values()
@@ -99,6 +106,20 @@ class RecordingState:
         """When the node stopped without saying so: the end of the last file."""
         ends = [segment.start_ns + segment.duration_ns for segments in server.values() for segment in segments]
         return max([self.started_ns, *ends])
+
+
+def _mutes(changes: set[tuple[int, bool]], stopped_ns: int) -> list[Mute]:
+    mutes: list[Mute] = []
+    since: int | None = None
+    for at_ns, muted in sorted(changes):
+        if muted and since is None:
+            since = at_ns
+        elif not muted and since is not None:
+            mutes.append(Mute(since, at_ns))
+            since = None
+    if since is not None and since < stopped_ns:
+        mutes.append(Mute(since, stopped_ns))
+    return mutes
 
 
 def _place(segment: Segment) -> tuple[int, str]:

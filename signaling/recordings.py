@@ -41,21 +41,28 @@ class LiveRecording:
         self._queue = queue
         self._slots: dict[str, tuple[TrackInfo, int]] = {}
         """By track id; as many as the media plane lets participants publish."""
+        self._muted: set[str] = set()
+        """Takes of which the journal says so."""
 
     def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> PacketTap | None:
         take_id = self._take_id(track)
-        if track.muted:
-            self.log.event(TrackMuteChanged(take_id=take_id, muted=True, at_ns=self.log.clock.now_ns()))
+        self._say_muted(take_id, track.muted)
         return self.log.open_track(take_id, track.participant_id, track.kind.value, stream)
 
     def muted(self, track_id: str, muted: bool) -> None:
         if (known := self._slots.get(track_id)) is not None:
-            take_id = self._take_id(known[0])
-            self.log.event(TrackMuteChanged(take_id=take_id, muted=muted, at_ns=self.log.clock.now_ns()))
+            self._say_muted(self._take_id(known[0]), muted)
 
     def track_ended(self, track_id: str) -> None:
         """Its slot is free for the participant's next track of the kind."""
-        self._slots.pop(track_id, None)
+        if (known := self._slots.get(track_id)) is not None:
+            self._say_muted(self._take_id(known[0]), False)
+            del self._slots[track_id]
+
+    def _say_muted(self, take_id: str, muted: bool) -> None:
+        if muted is not (take_id in self._muted):
+            self._muted.symmetric_difference_update((take_id,))
+            self.log.event(TrackMuteChanged(take_id=take_id, muted=muted, at_ns=self.log.clock.now_ns()))
 
     def participant_seen(self, participant_id: str, display_name: str, role: str) -> None:
         self.log.event(ParticipantSeen(participant_id=participant_id, display_name=display_name, role=role))

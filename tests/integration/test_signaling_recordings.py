@@ -240,6 +240,25 @@ async def test_muting_is_noted_in_the_journal(control: Control) -> None:
     assert muted.at_ns > 0
 
 
+async def test_a_muted_track_that_ends_leaves_its_take_unmuted_for_the_next(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    witness, _ = await control.arrive(session, "Witness")
+    await publish(page, "microphone")
+    track_id = (await witness.expect("track_published"))["track"]["track_id"]
+    recording = await control.record(session)
+    control.peer(session, joined).hear("0")
+    for _ in range(2):
+        await page.send(type="track_muted", track_id=track_id, muted=True)
+        await witness.expect("track_muted")
+    await page.send(type="participant_left")
+    await witness.expect("participant_left")
+    [journal] = control.spool.of(recording["recording_id"])
+    changes = journal.of(TrackMuteChanged)
+    assert [change.muted for change in changes] == [True, False], "said once, however often it comes"
+    assert len({change.take_id for change in changes}) == 1
+
+
 # --- files
 
 

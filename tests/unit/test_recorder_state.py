@@ -1,5 +1,7 @@
 """The events of a recording add up to its manifest, in any number of journals and however often they come."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from recorder.events import (
     TakeOpened,
     TrackMuteChanged,
 )
-from recorder.manifest import Manifest, Segment, decode, encode, file_key, manifest_key
+from recorder.manifest import Manifest, Mute, Segment, decode, encode, file_key, manifest_key
 from recorder.recording_state import RecordingState
 from tests.support.journals import RECORDING, SESSION, S, track_header
 
@@ -116,3 +118,37 @@ def test_the_manifest_goes_round_and_is_the_same_every_time() -> None:
 def test_keys_are_those_of_the_contract() -> None:
     assert manifest_key("ses_1", "rec_1") == "sessions/ses_1/recordings/rec_1/manifest.json"
     assert file_key("ses_1", "rec_1", "server", "seg_1.webm") == "sessions/ses_1/recordings/rec_1/server/seg_1.webm"
+
+
+def mute(at_ns: int, muted: bool) -> TrackMuteChanged:
+    return TrackMuteChanged(take_id="tak_c", muted=muted, at_ns=at_ns)
+
+
+def mutes_of(changes: list[TrackMuteChanged]) -> list[Mute]:
+    return manifest_of(state_of([*EVENTS[:5], *changes, RecordingStopped(stopped_ns=9 * S)])).takes[0].mutes
+
+
+def test_a_take_says_when_it_was_muted() -> None:
+    assert mutes_of([mute(3, True), mute(5, False), mute(S, True)]) == [Mute(3, 5), Mute(S, 9 * S)]
+    assert mutes_of([]) == []
+
+
+def test_what_says_nothing_new_about_a_mute_changes_nothing() -> None:
+    changes = [mute(3, True), mute(4, True), mute(6, False), mute(7, False)]
+    assert mutes_of(changes) == [Mute(3, 6)]
+    assert mutes_of([mute(1, False)]) == []
+
+
+def test_a_mute_after_the_end_is_none() -> None:
+    assert mutes_of([mute(9 * S, True), mute(10 * S, True)]) == []
+
+
+@given(st.lists(st.builds(mute, st.integers(0, 9 * S), st.booleans()), max_size=20), st.randoms())
+def test_mutes_do_not_touch_and_depend_on_no_order(changes: list[TrackMuteChanged], chance: Random) -> None:
+    found = mutes_of(changes)
+    ends = [end for each in found for end in (each.from_ns, each.to_ns)]
+    assert ends == sorted(ends)
+    assert all(each.from_ns <= each.to_ns for each in found)
+    shuffled = [*changes, *changes]
+    chance.shuffle(shuffled)
+    assert mutes_of(shuffled) == found
