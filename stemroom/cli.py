@@ -73,6 +73,32 @@ def check_config(config: ConfigFile = None) -> None:
 
 
 @app.command()
+def recover(
+    journals: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Journals of tracks, seg_....")],
+    into: Annotated[Path, typer.Option(file_okay=False, help="A folder for the files; made if it is not there.")],
+    config: ConfigFile = None,
+) -> None:
+    """Make the files of journals again. Neither the journals nor what is stored is touched."""
+    from stemroom.recover_command import RecoverError, describe, recover_file
+
+    settings = _load(config).recorder
+    failed = False
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        typer.echo(f"{into}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    for journal_file in journals:
+        try:
+            typer.echo(describe(*recover_file(journal_file, into, settings)))
+        except RecoverError as error:
+            typer.echo(str(error), err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)

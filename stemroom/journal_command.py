@@ -1,7 +1,6 @@
 """`stemroom journal`: look into what a recording is made from."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from recorder.inspection import Inspection, line
 from recorder.journal import JournalPacket, JournalReport, Record
 from recorder.pcap import PcapWriter
 from recorder.reader import JournalReader, JournalState
+from stemroom.journal_records import every_record
 
 journal = typer.Typer(help="Journals: the packets of a track as they came, in data/spool.", no_args_is_help=True)
 
@@ -22,10 +22,6 @@ COLUMNS = 60
 """Of the picture of the rate."""
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-
-STALLED_READS = 3
-"""Of a journal that is still written: so many reads without a whole record more, and all that is there was read. The
-longest record needs two."""
 
 ENDINGS = {
     JournalState.GROWING: "still written, read as far as it goes now",
@@ -51,7 +47,7 @@ def inspect(
     try:
         reader = JournalReader(file)
         with contextlib.closing(reader), _outputs(inspection, records, pcap) as give:
-            for record in _read(reader, file):
+            for record in every_record(reader, "reading"):
                 give(record)
         for text in () if records else _lines(inspection, reader, file):
             typer.echo(text)
@@ -110,24 +106,12 @@ class _Capture:
             self._out.write(self._writer.report(record))
 
 
-def _read(reader: JournalReader, file: Path) -> Iterator[Record]:
-    """All records there are now, with a bar on a terminal."""
-    size = max(1, file.stat().st_size)
-    with typer.progressbar(length=size, label="reading", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        stalled = 0
-        while reader.state is JournalState.GROWING and stalled < STALLED_READS:
-            before = reader.good_bytes
-            yield from reader.read()
-            bar.update(reader.good_bytes - before)
-            stalled = 0 if reader.good_bytes > before else stalled + 1
-
-
 def _lines(inspection: Inspection, reader: JournalReader, file: Path) -> Iterator[str]:
     header = inspection.header
     if header is None:
         return
     track, ids = header.track, header.recording
-    yield f"file        {file.name}, {_size(os.stat(file).st_size)}"
+    yield f"file        {file.name}, {_size(file.stat().st_size)}"
     yield f"state       {ENDINGS[reader.state]}"
     if reader.torn_bytes:
         yield f"torn        {reader.torn_bytes} bytes at the end belong to no good record. {reader.problem}".rstrip()
