@@ -67,8 +67,11 @@ class Sfu:
         self._collect_timer: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._tick_due = float("inf")
+        """Infinite before the start and after the end."""
         self._slices = Slices(lambda call: asyncio.get_running_loop().call_soon(call), lambda: monotonic())
         self.rooms: dict[str, Room] = {}
+        self._broken: set[str] = set()
+        """Of these, the ones whose duties failed: that is logged once, and counted."""
 
     @property
     def port(self) -> int:
@@ -87,6 +90,7 @@ class Sfu:
         for timer in (self._timer, self._repair_timer, self._collect_timer):
             if timer is not None:
                 timer.cancel()
+        self._tick_due = float("inf")
         self._slices.stop()
         for transport in list(self._transports):
             transport.close()
@@ -111,6 +115,7 @@ class Sfu:
 
     def close_room(self, room_id: str) -> None:
         room = self.rooms.pop(room_id, None)
+        self._broken.discard(room_id)
         if room is not None:
             room.close()
             if not self.rooms and self._collect_timer is None:
@@ -180,12 +185,18 @@ class Sfu:
             yield
         phase = tick % REPORT_TICKS
         for room in list(self.rooms.values()):
-            now = monotonic()
-            room.listen(now)
-            yield
-            yield from room.choose_layers(now) if tick % LAYER_TICKS == 0 else room.hurry(now)
-            if crc32(room.room_id.encode()) % REPORT_TICKS == phase:
-                yield from room.look(now)
+            try:
+                now = monotonic()
+                room.listen(now)
+                yield
+                yield from room.choose_layers(now) if tick % LAYER_TICKS == 0 else room.hurry(now)
+                if crc32(room.room_id.encode()) % REPORT_TICKS == phase:
+                    yield from room.look(now)
+            except Exception:  # costs this room, in this tick, and no other
+                self._events["room_failures"] += 1
+                if room.room_id not in self._broken:
+                    self._broken.add(room.room_id)
+                    log.exception("room_failed", room_id=room.room_id)
         for transport, turn in list(self._transports.items()):
             try:
                 transport.tick(monotonic(), report=turn == phase)

@@ -1,10 +1,13 @@
 """When the engine does its regular duties, in virtual time."""
 
 from itertools import pairwise
+from time import monotonic
+from unittest.mock import patch
 
 import pytest
 
 from sfu import engine
+from sfu.engine import Sfu
 from sfu.outbound import TICK_S
 from sfu.settings import MediaSettings
 from tests.support.impaired_call import ImpairedCall
@@ -55,3 +58,33 @@ def test_a_node_that_stood_still_does_not_make_up_for_what_it_missed() -> None:
     steps = [later - before for before, later in pairwise(times)]
     assert min(steps) > TICK_S / 2 - 1e-6
     assert steps[-1] == pytest.approx(TICK_S)
+
+
+def test_a_room_that_fails_costs_no_other_and_no_transport() -> None:
+    with ImpairedCall() as call:
+        other = call.sfu.open_room("other")
+        call.publish(Publisher(call.network), Conditions(delay_s=0.025))
+        transport = call.room.peers["publisher"].publisher.transport
+        assert transport is not None
+        listened: list[float] = []
+        reported: list[float] = []
+        with (
+            patch.object(engine, "log") as log,
+            patch.object(call.room, "listen", side_effect=ValueError("broken")),
+            patch.object(other, "listen", side_effect=listened.append),
+            patch.object(transport, "tick", side_effect=lambda now, report: reported.append(now)),
+        ):
+            call.run(call.network.elapsed_s + 1.0)
+        assert len(listened) >= 19
+        assert len(reported) >= 19
+        assert call.sfu.counters()["room_failures"] >= 19
+        log.exception.assert_called_once()
+
+
+async def test_after_the_end_a_packet_starts_nothing() -> None:
+    running = Sfu(MediaSettings(port=0, advertise=("127.0.0.1",)))
+    await running.start()
+    await running.close()
+    running._flush(monotonic() + 60.0)
+    assert running._timer is not None
+    assert running._timer.cancelled()
