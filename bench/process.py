@@ -75,6 +75,7 @@ def kept_on(core: int | None) -> Iterator[None]:
 def on_time() -> Iterator[None]:
     """Let nothing hold this process up that can be kept from it: neither a collection of garbage nor, where that is
     allowed, another process. A load that is held up sends all that is due in one go afterwards."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
     gc.collect()
     gc.disable()
     try:
@@ -84,7 +85,7 @@ def on_time() -> Iterator[None]:
     try:
         yield
     finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(0, *before)
         gc.enable()
 
 

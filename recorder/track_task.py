@@ -44,6 +44,13 @@ async def in_thread(threads: Executor, call: Callable[P, Result], *args: P.args,
         raise
 
 
+def note_end(segment: Segment, reader: JournalReader) -> None:
+    """How the journal ended from which the file was made."""
+    segment.torn = reader.state is JournalState.TORN
+    if reader.problem and not segment.problem:
+        segment.problem = f"{reader.problem} in the journal: its last {reader.torn_bytes} bytes are not in the file"
+
+
 class TrackTask:
     """Makes the file of one journal in `folder`."""
 
@@ -97,21 +104,19 @@ class TrackTask:
             if pipeline is None:
                 return self._given_up(reader.problem or "the journal has no header")
             segment = await in_thread(self._threads, pipeline.finish)
-            self._note_end(segment, reader)
+            note_end(segment, reader)
+            if segment.torn:
+                log.warning(
+                    "journal_torn",
+                    journal=self._journal.name,
+                    damage=reader.problem,
+                    undecoded_bytes=reader.torn_bytes,
+                )
             return segment
         finally:
             reader.close()
             if pipeline is not None:
                 await in_thread(self._threads, pipeline.abandon)
-
-    def _note_end(self, segment: Segment, reader: JournalReader) -> None:
-        segment.torn = reader.state is JournalState.TORN
-        if segment.torn:
-            log.warning(
-                "journal_torn", journal=self._journal.name, damage=reader.problem, undecoded_bytes=reader.torn_bytes
-            )
-        if reader.problem and not segment.problem:
-            segment.problem = f"{reader.problem} in the journal: its last {reader.torn_bytes} bytes are not in the file"
 
     def _given_up(self, problem: str) -> Segment:
         segment_id = self.header.segment_id if self.header else self._journal.stem.rpartition("-")[0]

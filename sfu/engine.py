@@ -68,7 +68,7 @@ class Sfu:
         self._ticks = 0
         self._tick_due = float("inf")
         """Infinite before the start and after the end."""
-        self._slices = Slices(lambda call: asyncio.get_running_loop().call_soon(call), lambda: monotonic())
+        self._slices = Slices(lambda call: asyncio.get_running_loop().call_soon(call), monotonic)
         self.rooms: dict[str, Room] = {}
         self._broken: set[str] = set()
         """Of these, the ones whose duties failed: that is logged once, and counted."""
@@ -178,7 +178,7 @@ class Sfu:
         self._slices.begin(self._duties(self._ticks))
 
     def _duties(self, tick: int) -> Iterator[None]:
-        """Of one tick; each costs up to 0.2 ms. The estimates are made before anything is decided with them."""
+        """Of one tick, mostly less than 0.6 ms from yield to yield. Estimates come before what is decided with them."""
         left = MAX_PER_TICK
         while left > 0 and (came := self._network.read_feedback(min(left, BATCH))):
             left -= came

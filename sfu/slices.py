@@ -7,7 +7,7 @@ would wait the rest, and then for all that has waited before it.
 from collections.abc import Callable, Iterator
 
 SLICE_S = 0.0005
-"""After so long the rest waits for the next turn of the event loop. A turn costs 20 us."""
+"""After so long the rest waits for the next turn of the event loop."""
 
 
 class Slices:

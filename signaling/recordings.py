@@ -61,7 +61,10 @@ class LiveRecording:
 
     def _say_muted(self, take_id: str, muted: bool) -> None:
         if muted is not (take_id in self._muted):
-            self._muted.symmetric_difference_update((take_id,))
+            if muted:
+                self._muted.add(take_id)
+            else:
+                self._muted.discard(take_id)
             self.log.event(TrackMuteChanged(take_id=take_id, muted=muted, at_ns=self.log.clock.now_ns()))
 
     def participant_seen(self, participant_id: str, display_name: str, role: str) -> None:

@@ -1,6 +1,7 @@
 """`stemroom journal`: look into what a recording is made from."""
 
 import contextlib
+import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -50,11 +51,13 @@ def inspect(
             for record in every_record(reader, "reading"):
                 give(record)
         for text in () if records else _lines(inspection, reader, file):
-            typer.echo(text)
+            typer.echo("".join(c if c.isprintable() else "?" for c in text))
     except BrokenPipeError:  # whoever read what is printed has enough
         raise
     except OSError as error:
         raise _fail(f"{error.filename or file}: {error.strerror}") from None
+    except (ValueError, OverflowError, struct.error) as error:
+        raise _fail(f"{file}: its header is none that Stemroom writes: {error}") from None
     if inspection.header is None:
         raise _fail(f"{file}: {reader.problem or 'it has no header: nothing was written to it'}")
 

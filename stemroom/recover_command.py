@@ -7,15 +7,13 @@ import av
 import msgspec
 import typer
 
-from recorder.journal import FileHeader, Record
+from recorder.journal import FileHeader
 from recorder.manifest import Segment
-from recorder.reader import JournalReader, JournalState
+from recorder.reader import JournalReader
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
+from recorder.track_task import note_end
 from stemroom.journal_records import every_record
-
-BATCH = 500
-"""Records given to the file at a time."""
 
 
 class RecoverError(Exception):
@@ -23,7 +21,7 @@ class RecoverError(Exception):
 
 
 def recover_file(journal: Path, into: Path, settings: RecorderSettings) -> tuple[Path, Segment]:
-    """Make the file of one journal in a folder, and beside it, as JSON, what its manifest would say of it.
+    """Make the file of one journal in a folder, and beside it, as JSON, what the recorder knows of it.
 
     Raises RecoverError. The same journal and settings always give the same file.
     """
@@ -48,13 +46,8 @@ def _make(reader: JournalReader, into: Path, settings: RecorderSettings) -> tupl
         raise RecoverError(f"{name}: {into / there} is there already; nothing was changed")
     pipeline = TrackPipeline(header, header.track, into, settings)
     try:
-        batch: list[Record] = []
         for record in records:
-            batch.append(record)
-            if len(batch) >= BATCH:
-                pipeline.feed(batch)
-                batch = []
-        pipeline.feed(batch)
+            pipeline.feed([record])
         segment = pipeline.finish()
         if segment.state == "failed":
             raise RecoverError(f"{name}: {segment.problem}")
@@ -62,7 +55,7 @@ def _make(reader: JournalReader, into: Path, settings: RecorderSettings) -> tupl
         pipeline.abandon()
         pipeline.path.unlink(missing_ok=True)
         raise
-    segment.torn = reader.state is JournalState.TORN
+    note_end(segment, reader)
     (into / names[-1]).write_bytes(msgspec.json.format(msgspec.json.encode(segment), indent=2) + b"\n")
     return pipeline.path, segment
 
@@ -76,4 +69,6 @@ def describe(path: Path, segment: Segment) -> str:
         text += f", {lost} packets never came"
     if segment.torn:
         text += ", its journal is torn"
+    if segment.problem:
+        text += f": {segment.problem}"
     return typer.style(text, fg=typer.colors.YELLOW if lost or segment.torn else None)

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import dpkt
+import msgspec
 import pytest
 
 from recorder.events import RecordingStarted, RecordingStopped
-from recorder.journal import encode, encode_end, encode_event, encode_head, encode_report, events_name
+from recorder.journal import encode, encode_end, encode_event, encode_head, encode_report, events_name, packet_parts
 from stemroom.journal_command import bars
 from tests.support.journals import EPOCH, ZERO_NS, LockedFile, audio_packets, file_header, track_header, write_journal
 from tests.support.journals import journal_bytes as bytes_of
@@ -18,9 +19,9 @@ from tests.support.journals import journal_bytes as bytes_of
 TRACK = track_header("opus")
 
 
-def inspect(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
+def inspect(*arguments: Path | str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stemroom", "journal", "inspect", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=folder)
 
 
 @pytest.fixture
@@ -133,6 +134,24 @@ def test_what_is_no_journal_is_refused_with_its_name(tmp_path: Path, content: by
     assert (done.returncode, done.stdout) == (1, "")
     assert str(tmp_path / "file") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--pcap", "out.pcap")])
+def test_a_header_of_a_stranger_is_refused_or_shown_harmlessly(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Good checksums, and values that no writer of ours writes."""
+    stream = msgspec.structs.replace(TRACK.stream, ssrc=1 << 40)
+    track = msgspec.structs.replace(TRACK, participant_id="\x1b[2J", stream=stream)
+    header = msgspec.structs.replace(file_header(track), opened_wall_ns=1 << 62 if not options else 0)
+    journal = tmp_path / "strange.journal"
+    packet = b"".join(packet_parts(1.0, 1, 2, True, b"payload"))
+    journal.write_bytes(encode_head(header) + packet + encode_end(ZERO_NS, 1))
+    done = inspect(journal, *options, folder=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    if options:
+        assert done.returncode == 1
+        assert "none that Stemroom writes" in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == [journal.name]
 
 
 def test_a_capture_file_that_cannot_be_written_is_said(journal: Path, tmp_path: Path) -> None:

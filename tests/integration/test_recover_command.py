@@ -85,6 +85,18 @@ def test_a_torn_journal_gives_what_is_good(camera: Path, tmp_path: Path) -> None
     assert inspect(tmp_path / "out" / "seg_camera.webm").sound
 
 
+def test_a_damaged_journal_says_how_much_of_it_is_not_in_the_file(camera: Path, tmp_path: Path) -> None:
+    content = bytearray(camera.read_bytes())
+    content[-2000] ^= 0xFF
+    damaged = tmp_path / camera.name
+    damaged.write_bytes(content)
+    done = recover(damaged, into=tmp_path / "out")
+    assert done.returncode == 0
+    said = json.loads((tmp_path / "out" / "seg_camera.json").read_text())
+    assert "record with a wrong checksum in the journal: its last" in said["problem"]
+    assert said["problem"] in done.stdout
+
+
 def test_a_journal_that_is_still_written_gives_a_file_of_what_there_is(
     pictures: list[JournalPacket], tmp_path: Path
 ) -> None:

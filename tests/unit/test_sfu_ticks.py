@@ -24,8 +24,8 @@ def ticks(call: ImpairedCall, until_s: float) -> list[float]:
         times.append(call.network.now)
         return duties(tick)
 
-    call.sfu._duties = noted  # type: ignore[method-assign, assignment]
-    call.run(until_s)
+    with patch.object(call.sfu, "_duties", noted):
+        call.run(until_s)
     return times
 
 
