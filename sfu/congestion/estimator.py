@@ -14,6 +14,7 @@ from sfu.congestion.detector import Detector, Usage
 from sfu.congestion.drain import LONG_S, Drain
 from sfu.congestion.feedback import TICKS_PER_S, TransportFeedback
 from sfu.congestion.groups import ArrivalGroups
+from sfu.congestion.joining import JoinedReports, is_whole
 from sfu.congestion.loss import LossBound
 from sfu.congestion.probe_rate import ProbeRate
 from sfu.congestion.probing import ProbeCluster, ProbePlanner
@@ -72,6 +73,10 @@ class BandwidthEstimator:
         self._queue = QueueDelay()
         self._planner = ProbePlanner(now)
         self._probes = ProbeRate()
+        self._enough_bps = 0.0
+        """Passes without a queue, as far as the last report tells; 0 if something is wrong, or being tried. A viewer
+        who wants no more has reports that can wait until they tell of a loss or a queue."""
+        self._joined = JoinedReports()
         self._drain = Drain()
         self._shown_bps = 0.0
         """The target before the last step down; 0: there was none."""
@@ -147,10 +152,19 @@ class BandwidthEstimator:
 
     def feedback(self, feedback: TransportFeedback, now: float) -> None:
         """A transport-wide feedback came."""
-        outcome = self.sent.resolve(feedback, now)
-        arrivals = outcome.arrivals
         self._has_feedback, self._reports_only = True, False
         self._unanswered_since = None
+        can_wait = (
+            0 < self.useful_bps <= self._enough_bps
+            and is_whole(feedback)
+            and self._queue.is_empty_at(self.sent.least_delay_s(feedback))
+        )
+        for report, at in self._joined.add(feedback, now, can_wait=can_wait):
+            self._read(report, at)
+
+    def _read(self, feedback: TransportFeedback, now: float) -> None:
+        outcome = self.sent.resolve(feedback, now)
+        arrivals = outcome.arrivals
         if self._loss.note(outcome.received, outcome.lost, now):
             self._loss.update(self.target_bps, self._arriving.bps, now)
         if not arrivals:
@@ -206,6 +220,8 @@ class BandwidthEstimator:
                     rate.probed(min(shown_bps, MAX_BPS))
                     self._loss.raise_to(shown_bps)
         rate.target_bps = max(MIN_BPS, min(MAX_BPS, rate.target_bps))
+        is_open = usage is Usage.NORMAL and rate.state is RateState.INCREASE and not self._loss.fraction
+        self._enough_bps = self.target_bps if is_open and not (self._probes or drain.active or queue.stands) else 0.0
 
     def remb(self, bps: float, now: float) -> None:
         """A REMB came, for everything that this transport sends."""
@@ -237,6 +253,8 @@ class BandwidthEstimator:
 
     def tick(self, now: float) -> ProbeCluster | None:
         """Every 50 ms. A probe to be sent now, if there is something to gain."""
+        for report, at in self._joined.take_old(now):
+            self._read(report, at)
         if self._reports_only or not self.sent.awaited:
             self._unanswered_since = None
             return None

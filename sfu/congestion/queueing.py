@@ -42,6 +42,10 @@ class QueueDelay:
         self._recent = delay_s, last, before
         self.standing_s = min(delay_s, last, before) - min(self._base, self._base_before)
 
+    def is_empty_at(self, delay_s: float) -> bool:
+        """A packet that took so long met no queue."""
+        return delay_s - min(self._base, self._base_before) <= MIN_QUEUE_S
+
     @property
     def stands(self) -> bool:
         """There is a queue, beyond doubt."""

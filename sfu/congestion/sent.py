@@ -10,7 +10,7 @@ from bisect import bisect_left
 
 import msgspec
 
-from sfu.congestion.feedback import TICKS_PER_REFERENCE, TransportFeedback
+from sfu.congestion.feedback import TICKS_PER_REFERENCE, TICKS_PER_S, TransportFeedback
 
 MAX_RUNS = 4096
 """Runs kept. At 300 a second (ten participants' audio and video) that is more than 10 s without any report. Overflow:
@@ -118,6 +118,22 @@ class SentLog:
     def awaited(self) -> int:
         """Packets sent behind the last number that a report covered."""
         return self._next - (self._covered or 0)
+
+    def least_delay_s(self, feedback: TransportFeedback) -> float:
+        """How long the first or the last packet of a whole report took, whichever took less, on two clocks (seconds);
+        infinite if one of them was never sent or is forgotten. Changes nothing that `resolve` finds."""
+        offset, ticks = feedback.spans[0]
+        newest = self._next - 1
+        first = newest - ((newest - feedback.base - offset) & 0xFFFF)
+        last = first + len(ticks) - 1
+        runs = self._runs
+        if not runs or first < runs[0][0] or last > newest:
+            return float("inf")
+        epoch = self._unwrap(feedback.reference) * TICKS_PER_REFERENCE
+        return min(
+            (epoch + ticks[0]) / TICKS_PER_S - runs[self._place(first)][3],
+            (epoch + ticks[-1]) / TICKS_PER_S - runs[self._place(last)][3],
+        )
 
     def resolve(self, feedback: TransportFeedback, now: float) -> Outcome:
         """Apply a report. Numbers that were never sent, or were forgotten, are ignored."""
