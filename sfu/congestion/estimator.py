@@ -7,7 +7,8 @@ Probes (`probing`, `probe_rate`) find what is free, because a sender that has li
 
 A core in given time: call `feedback` (or `remb`, `loss`, `round_trip`) as reports come, `tick` every 50 ms, and note
 everything that leaves in `sent`. Hot: `sent.note` once per run and viewer (0.2 us), `feedback` 10 to 20 times a second:
-35 us for 23 packets in eight bursts, 68 us for 245 in 45 runs, 0.28 us a packet.
+35 us for 23 packets in eight bursts, 68 us for 245 in 45 runs, 0.28 us a packet. Reports that tell nothing new are read
+as one (`joining`).
 """
 
 from sfu.congestion.detector import Detector, Usage
