@@ -12,15 +12,16 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from storage.files import create_draft, make_folder, prune, publish
+from storage.folder_uploads import FolderUploads
 from storage.keys import check_key, check_prefix
-from storage.objects import ObjectInfo, ObjectNotFound, ObjectStoreError
+from storage.objects import ObjectInfo, ObjectNotFound, ObjectStoreError, PartInfo, UploadInfo
 from storage.signing import UrlSigner
 from storage.signing import load_secret as load_secret
 
@@ -34,7 +35,7 @@ LIST_PAGE = 1000
 """Keys read from the disk at once."""
 
 INCOMING = "+incoming"
-"""Where drafts are; `+` cannot be in a key."""
+"""Where drafts and uploads are; `+` cannot be in a key."""
 
 DRAFT_LIFE_S = 24 * 3600.0
 """An older draft is of a process that died: no single object takes that long to write."""
@@ -52,6 +53,7 @@ class FolderStore:
         """`secret`: see `load_secret`; `base_url`: where the program serves `/objects/`; `clock`: Unix seconds."""
         self._root = folder.absolute()
         self._incoming = self._root / INCOMING
+        self._uploads = FolderUploads(self._incoming, self._publish)
         self._signer = UrlSigner(secret, base_url)
         self._clock = clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="folder-store")
@@ -99,6 +101,27 @@ class FolderStore:
             for info in page:
                 yield info
 
+    async def begin_upload(self, key: str, *, part_bytes: int, content_type: str) -> str:
+        return await self._run(self._uploads.begin, check_key(key), part_bytes, self._clock())
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> PartInfo:
+        return await self._run(self._uploads.put, check_key(key), upload_id, number, data)
+
+    async def parts(self, key: str, upload_id: str) -> Sequence[PartInfo]:
+        return await self._run(self._uploads.parts, check_key(key), upload_id)
+
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartInfo]) -> ObjectInfo:
+        return await self._run(self._uploads.complete, check_key(key), upload_id, parts)
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        await self._run(self._uploads.abort, check_key(key), upload_id)
+
+    async def uploads(self, prefix: str) -> AsyncIterator[UploadInfo]:
+        found = self._uploads.all(check_prefix(prefix))
+        while page := await self._run(lambda: [*itertools.islice(found, LIST_PAGE)]):
+            for upload in page:
+                yield upload
+
     def presign_get(self, key: str, *, expires_s: int, filename: str = "") -> str:
         expires = int(self._clock()) + expires_s
         return self._signer.sign("GET", check_key(key), expires=expires, filename=filename)
@@ -137,7 +160,7 @@ class FolderStore:
                 if size > max_bytes:
                     raise ObjectStoreError("refused", f"the object is longer than {max_bytes} bytes")
                 await self._run(draft.write, piece)
-            return await self._run(self._publish, draft, key)
+            return await self._run(self._publish_open, draft, key)
         finally:
             await self._run(self._discard, draft)
 
@@ -147,24 +170,29 @@ class FolderStore:
         make_folder(self._incoming)
         too_old = self._clock() - DRAFT_LIFE_S
         for draft in self._incoming.iterdir():
-            if draft.stat().st_mtime < too_old:
+            if draft.is_file() and draft.stat().st_mtime < too_old:
                 draft.unlink(missing_ok=True)
+        self._uploads.sweep(too_old)
 
     def _write(self, key: str, fill: Callable[[BinaryIO], object]) -> ObjectInfo:
         draft = create_draft(self._incoming)
         try:
             fill(draft)
-            return self._publish(draft, key)
+            return self._publish_open(draft, key)
         finally:
             self._discard(draft)
 
-    def _publish(self, draft: BinaryIO, key: str) -> ObjectInfo:
+    def _publish_open(self, draft: BinaryIO, key: str) -> ObjectInfo:
         draft.flush()
+        return self._publish(Path(draft.name), key)
+
+    def _publish(self, draft: Path, key: str) -> ObjectInfo:
+        status = draft.stat()
         try:
-            publish(Path(draft.name), self._root / key)
+            publish(draft, self._root / key)
         except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
             raise ObjectStoreError("refused", f"{key} is in the way of another key") from error
-        return _info(key, os.fstat(draft.fileno()))
+        return _info(key, status)
 
     @staticmethod
     def _discard(draft: BinaryIO) -> None:

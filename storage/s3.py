@@ -12,7 +12,7 @@ import io
 import itertools
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,9 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from storage.disposition import attachment
 from storage.keys import check_key, check_prefix
-from storage.objects import ObjectInfo, ObjectNotFound, ObjectStoreError
+from storage.multipart import check_part, check_part_bytes, check_parts
+from storage.objects import ObjectInfo, ObjectNotFound, ObjectStoreError, PartInfo, UploadInfo, UploadNotFound
+from storage.s3_uploads import S3Uploads
 from storage.settings import S3Settings
 
 SLOTS = 8
@@ -59,6 +61,7 @@ class S3Store:
         self._client = _client(settings.endpoint, settings, pool)
         self._signer = _client(settings.public_endpoint or settings.endpoint, settings, pool)
         self._bucket = settings.bucket
+        self._uploads = S3Uploads(self._client, settings.bucket)
         self._prefix = f"{check_key(settings.prefix.strip('/'))}/" if settings.prefix.strip("/") else ""
         self._timeout_s = settings.timeout_s
         self._slots = asyncio.Semaphore(SLOTS)
@@ -121,6 +124,40 @@ class S3Store:
             for item in page:
                 key = (item.object_name or "").removeprefix(self._prefix)
                 yield ObjectInfo(key=key, size_bytes=item.size or 0, etag=item.etag or "")
+
+    async def begin_upload(self, key: str, *, part_bytes: int, content_type: str) -> str:
+        name = self._name(key)
+        check_part_bytes(part_bytes)
+        return await self._run(lambda: self._uploads.begin(name, content_type), key)
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> PartInfo:
+        """The size of a part is compared with the others' when the upload is completed: S3 keeps no size for it."""
+        name = self._name(key)
+        check_part(number, len(data))
+        return await self._run(lambda: self._uploads.put(name, upload_id, number, data), key)
+
+    async def parts(self, key: str, upload_id: str) -> Sequence[PartInfo]:
+        name = self._name(key)
+        return await self._run(lambda: self._uploads.parts(name, upload_id), key)
+
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[PartInfo]) -> ObjectInfo:
+        name = self._name(key)
+        size_bytes = check_parts(parts)
+        etag = await self._run(lambda: self._uploads.complete(name, upload_id, parts), key)
+        return ObjectInfo(key=key, size_bytes=size_bytes, etag=etag)
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        name = self._name(key)
+        try:
+            await self._run(lambda: self._uploads.abort(name, upload_id), key)
+        except UploadNotFound:
+            pass
+
+    async def uploads(self, prefix: str) -> AsyncIterator[UploadInfo]:
+        pages = self._uploads.pages(self._prefix + check_prefix(prefix))
+        while (page := await self._run(lambda: next(pages, None), repeat=False)) is not None:
+            for upload in page:
+                yield UploadInfo(upload.key.removeprefix(self._prefix), upload.upload_id, upload.begun_s)
 
     def presign_get(self, key: str, *, expires_s: int, filename: str = "") -> str:
         headers: dict[str, str | list[str] | tuple[str]] = {}
@@ -226,6 +263,8 @@ def _translated(error: MinioException | HTTPError, key: str) -> ObjectStoreError
         return ObjectStoreError("unavailable", f"the object store did not answer: {type(error).__name__}")
     if error.code in ("NoSuchKey", "NoSuchObject"):
         return ObjectNotFound(key)
+    if error.code == "NoSuchUpload":
+        return UploadNotFound(key)
     if error.code in ("BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"):
         return ObjectStoreError("corrupt", f"the object store received other bytes than were sent ({error.code})")
     if error.response.status >= 500 or error.code in ("SlowDown", "RequestTimeout"):

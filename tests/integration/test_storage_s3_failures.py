@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from storage.objects import ObjectNotFound, ObjectStoreError
+from storage.multipart import MIN_PART_BYTES
+from storage.objects import ObjectNotFound, ObjectStoreError, PartInfo
 from storage.s3 import SLOTS, S3Store
 from storage.settings import S3Settings
 
@@ -67,8 +68,14 @@ def _every_method(store: S3Store) -> list[Awaitable[object]]:
     async def listed() -> list[object]:
         return [info async for info in store.list("")]
 
+    async def uploads() -> list[object]:
+        return [upload async for upload in store.uploads("")]
+
     put = store.put("a", b"1", content_type="video/webm")
-    return [store.start(), put, store.head("a"), store.delete("a"), _read(store, "a"), listed()]
+    begin = store.begin_upload("a", part_bytes=MIN_PART_BYTES, content_type="video/webm")
+    part, end = store.put_part("a", "id", 1, b"1"), store.complete_upload("a", "id", [PartInfo(1, 1, "e")])
+    of_parts = [begin, part, store.parts("a", "id"), end, store.abort_upload("a", "id"), uploads()]
+    return [store.start(), put, store.head("a"), store.delete("a"), _read(store, "a"), listed(), *of_parts]
 
 
 async def test_nobody_listening_is_unavailable_at_once() -> None:
@@ -187,6 +194,71 @@ async def test_starting_twice_makes_one_bucket(s3: S3Settings) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
+class _Cutting:
+    """Passes everything on to a server, and cuts the first `cuts` connections after `after_bytes` sent to it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._host, self._port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
+        self.cuts = 0
+        self.after_bytes = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection(self._host, self._port)
+
+        async def back() -> None:
+            while data := await to_reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+
+        answers = asyncio.create_task(back())
+        passed = 0
+        try:
+            while data := await reader.read(1 << 16):
+                passed += len(data)
+                if self.cuts and passed > self.after_bytes:
+                    self.cuts -= 1
+                    return
+                to_writer.write(data)
+                await to_writer.drain()
+        finally:
+            answers.cancel()
+            await asyncio.wait((answers,))
+            to_writer.close()
+
+
+async def test_a_store_that_is_gone_in_the_middle_of_a_part_has_lost_that_part_and_no_other(s3: S3Settings) -> None:
+    cutting = _Cutting(s3.endpoint)
+    first, end = b"1" * MIN_PART_BYTES, b"2" * MIN_PART_BYTES
+    async with serving(cutting) as endpoint:
+        store = S3Store(msgspec.structs.replace(s3, endpoint=endpoint, prefix="cut"))
+        await store.start()
+        upload = await store.begin_upload("a", part_bytes=MIN_PART_BYTES, content_type="video/webm")
+        parts = [await store.put_part("a", upload, 1, first)]
+        cutting.after_bytes, cutting.cuts = 1 << 20, 2  # what broke is sent once more at once
+        await _expect("unavailable", store.put_part("a", upload, 2, end))
+        assert cutting.cuts == 0
+        assert await store.parts("a", upload) == parts
+        parts.append(await store.put_part("a", upload, 2, end))
+        await store.complete_upload("a", upload, parts)
+        assert await _read(store, "a") == first + end
+        assert [each async for each in store.uploads("")] == []
+        await store.close()
+
+
+async def test_a_part_whose_connection_broke_is_sent_once_more_and_is_there_once(s3: S3Settings) -> None:
+    cutting = _Cutting(s3.endpoint)
+    async with serving(cutting) as endpoint:
+        store = S3Store(msgspec.structs.replace(s3, endpoint=endpoint, prefix="again"))
+        await store.start()
+        upload = await store.begin_upload("a", part_bytes=MIN_PART_BYTES, content_type="video/webm")
+        cutting.after_bytes, cutting.cuts = 1 << 20, 1
+        part = await store.put_part("a", upload, 1, b"1" * MIN_PART_BYTES)
+        assert cutting.cuts == 0
+        assert await store.parts("a", upload) == [part]
+        await store.abort_upload("a", upload)
+        await store.close()
+
+
 async def test_two_prefixes_in_one_bucket_see_nothing_of_each_other(s3: S3Settings) -> None:
     one, other = (S3Store(msgspec.structs.replace(s3, prefix=prefix)) for prefix in ("studios/one/", "studios/other"))
     await one.start()
@@ -195,6 +267,10 @@ async def test_two_prefixes_in_one_bucket_see_nothing_of_each_other(s3: S3Settin
         await other.head("a")
     assert [info async for info in other.list("")] == []
     assert [info.key async for info in one.list("")] == ["a"]
+    upload = await one.begin_upload("b", part_bytes=MIN_PART_BYTES, content_type="video/webm")
+    assert [each async for each in other.uploads("")] == []
+    assert [(each.key, each.upload_id) async for each in one.uploads("b")] == [("b", upload)]
+    await one.abort_upload("b", upload)
     await asyncio.gather(one.close(), other.close())
 
 
