@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak clean
+.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak fuzz clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
@@ -17,6 +17,7 @@ help:
 	@echo '           against LiveKit as well: make bench-livekit (Go 1.26)'
 	@echo 'make profile  where the node spends its time under such loads (py-spy)'
 	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
+	@echo 'make fuzz   100,000 examples for every parser of what strangers send (50 times as many as make test)'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
 run: $(VENV)/installed
@@ -132,6 +133,9 @@ load: $(VENV)/installed-dev
 
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m bench.soak
+
+fuzz: $(VENV)/installed-dev
+	STEMROOM_PROPERTIES=fuzz $(BIN)/python -m pytest -n 2 -m any_input tests/unit $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -230,7 +230,10 @@ class JournalDecoder:
                     records.append(record)
                 else:
                     self.skipped += 1
-            except (struct.error, msgspec.MsgspecError, ValueError) as error:
+            except struct.error:
+                self.problem = f"record of type {kind}: of a wrong length"
+                break
+            except (msgspec.MsgspecError, ValueError) as error:
                 self.problem = f"record of type {kind}: {error}"
                 break
             self.ended = kind == END
@@ -243,6 +246,8 @@ class JournalDecoder:
 def _decode(kind: int, buffer: bytes, at: int, end: int) -> Record | None:
     """None: of a type that can be done without."""
     if kind == PACKET:
+        if at + _PACKET.size > end:
+            raise struct.error
         arrival_ns, sequence, timestamp, marker = _PACKET.unpack_from(buffer, at)
         return JournalPacket(arrival_ns, sequence, timestamp, marker != 0, buffer[at + _PACKET.size : end])
     body = buffer[at:end]

@@ -1,12 +1,7 @@
-"""Settings of the property tests: no deadline, since the machine may be busy, and a failure prints its example."""
+"""Settings of the property tests: tests/support/properties.py."""
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-settings.register_profile(
-    "stemroom",
-    max_examples=50,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+from tests.support import properties as properties
+
 settings.load_profile("stemroom")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sfu.codecs import PayloadError, av1, first_size, h264, keyframe, opus, vp8, vp9
 from sfu.codecs.vp8_descriptor import describe, descriptor_size
 from tests.support.payloads import PAYLOADS, encode
+from tests.support.properties import any_input
 
 LONGEST = 1_600
 PARSERS: dict[str, list[Callable[[bytes], object]]] = {
@@ -60,6 +61,7 @@ def test_a_real_key_frame_with_any_byte_changed_is_taken_or_refused(codec: str) 
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@any_input
 @given(payload=st.binary(max_size=200))
 def test_any_bytes_are_taken_or_refused(codec: str, payload: bytes) -> None:
     offer(codec, payload)
@@ -68,6 +70,7 @@ def test_any_bytes_are_taken_or_refused(codec: str, payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("codec", "frame"), [("vp8", vp8.frame), ("vp9", vp9.frame), ("h264", h264.frame), ("av1", av1.frame)]
 )
+@any_input
 @given(payloads=st.lists(st.binary(max_size=40), max_size=5))
 def test_any_list_of_payloads_is_joined_or_refused(
     codec: str, frame: Callable[[list[bytes]], object], payloads: list[bytes]
@@ -78,6 +81,7 @@ def test_any_list_of_payloads_is_joined_or_refused(
         pass
 
 
+@any_input
 @given(fmtp=st.text(max_size=80).map(lambda text: f"a=b;sprop-parameter-sets={text}"))
 def test_any_fmtp_is_taken_or_ignored(fmtp: str) -> None:
     h264.parameter_sets(fmtp)

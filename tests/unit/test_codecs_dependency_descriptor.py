@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sfu.codecs import PayloadError
 from sfu.codecs.dependency_descriptor import MAX_TEMPLATES, Indication, Structure, Template, parse
+from tests.support.properties import any_input
 
 A, D, S, R = Indication.ABSENT, Indication.DISCARDABLE, Indication.SWITCH, Indication.REQUIRED
 
@@ -191,6 +192,7 @@ def test_every_cut_of_a_real_one_is_refused() -> None:
                 parse(whole[:length], None)
 
 
+@any_input
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_taken_or_refused(data: bytes, known: bool) -> None:
     structure = parse(KEY, None).structure if known else None

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sfu.codecs.red import MAX_BLOCKS, primary, relabelled
 from tests.support.payloads import red
+from tests.support.properties import any_input
 
 OPUS = 111
 
@@ -35,6 +36,7 @@ def test_what_is_cut_short_empty_or_of_another_codec_is_refused(payload: bytes) 
     assert primary(payload, OPUS) is None
 
 
+@any_input
 @given(st.binary(max_size=1500), st.integers(0, 127))
 def test_any_payload_gives_its_own_end_or_nothing(payload: bytes, payload_type: int) -> None:
     found = primary(payload, payload_type)

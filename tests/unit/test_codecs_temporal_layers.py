@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sfu.codecs import av1, vp9
 from sfu.codecs.temporal import BASE, TOP, Place, plain
 from sfu.codecs.vp8_descriptor import NOTHING, describe, unchanged
+from tests.support.properties import any_input
 
 VP8 = [
     ("90e0f97a4720307f", plain(0)),
@@ -65,6 +66,7 @@ def test_the_rest_of_an_av1_obu_says_nothing() -> None:
     assert av1.place(b"\x90\x34\x40") is None
 
 
+@any_input
 @given(st.binary(max_size=20))
 def test_any_bytes_have_a_place(payload: bytes) -> None:
     for place in (vp9.place(payload), av1.place(payload), describe(payload).place):

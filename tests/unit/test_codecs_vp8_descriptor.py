@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.codecs.vp8_descriptor import NOTHING, describe
+from tests.support.properties import any_input
 
 # One bit each: I with 7 bits, I with 15 bits, L, T, K.
 SHAPES = [
@@ -43,6 +44,7 @@ def test_each_shape_is_read_and_rewritten(long: bool, level: bool, temporal: boo
     assert found.rewritten(-101, -201) == descriptor(0x7FFF if long else 0x7F, 255, **shape)
 
 
+@any_input
 @given(st.binary(max_size=12), st.integers(0, 255))
 def test_rewriting_by_nothing_is_the_identity(payload: bytes, extension: int) -> None:
     for candidate in (payload, bytes((0x80,)) + bytes((extension,)) + payload):

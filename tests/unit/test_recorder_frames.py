@@ -12,6 +12,7 @@ from recorder.journal import JournalPacket
 from recorder.reorder import Missing, Ordered, OrderedPacket
 from tests.support.journals import FRAME_TICKS, audio_packets, video_packets
 from tests.support.payloads import PAYLOADS, encode
+from tests.support.properties import any_input
 
 CODECS = list(PAYLOADS)
 FRAMES = {codec: encode(codec, 40, key_every=10) for codec in CODECS}
@@ -196,3 +197,23 @@ def test_any_packets_are_in_a_frame_or_counted(codec: str) -> None:
         items.append(OrderedPacket(packet, chance.random() < 0.9))
     frames, assembler = assemble(codec, items)
     assert sum(frame.packets for frame in frames) + counted(assembler) == 3_000
+
+
+PARTS = st.one_of(
+    st.binary(max_size=40), st.sampled_from([packet.payload for codec in CODECS for packet in SENT[codec][:9]])
+)
+"""Of strangers, and of all codecs' key frames."""
+
+
+@any_input
+@given(
+    codec=st.sampled_from([*CODECS, "opus"]),
+    packets=st.lists(st.tuples(PARTS, st.integers(0, 3), st.booleans(), st.integers(0, 1)), max_size=8),
+)
+def test_any_payloads_are_in_a_frame_or_counted(codec: str, packets: list[tuple[bytes, int, bool, int]]) -> None:
+    items: list[Ordered] = []
+    for number, (payload, frame, marker, missing) in enumerate(packets):
+        items += [Missing(1)] * missing
+        items.append(OrderedPacket(JournalPacket(0, number, frame * FRAME_TICKS, marker, payload), True))
+    frames, assembler = assemble(codec, items)
+    assert sum(frame.packets for frame in frames) + counted(assembler) == len(packets)

@@ -27,6 +27,7 @@ from recorder.journal import (
     packet_parts,
 )
 from tests.support.journals import file_header, track_header
+from tests.support.properties import any_input
 
 TICKS = st.integers(0, (1 << 32) - 1)
 NS = st.integers(0, 1 << 53).map(lambda value: value // 1_000 * 1_000)
@@ -135,6 +136,47 @@ def test_any_changed_byte_ends_what_is_good_before_its_record() -> None:
         assert not decoder.ended
 
 
+@any_input
+@given(
+    changes=st.dictionaries(st.integers(0, len(small()[1]) - 1), st.integers(1, 255), min_size=1, max_size=3),
+    tail=st.binary(max_size=20),
+)
+def test_whatever_is_changed_and_follows_only_what_stands_before_the_first_change_is_read(
+    changes: dict[int, int], tail: bytes
+) -> None:
+    parts, content = small()
+    ends = [len(b"".join(parts[: count + 1])) for count in range(len(parts))]
+    changed = bytearray(content)
+    for at, change in changes.items():
+        changed[at] ^= change
+    decoder = JournalDecoder()
+    assert len(decoder.feed(bytes(changed) + tail)) == sum(end <= min(changes) for end in ends)
+    assert not decoder.ended
+
+
+@any_input
+@given(
+    records=st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=60)), max_size=4),
+    tail=st.binary(max_size=30),
+    cut=st.integers(0, 600),
+)
+def test_records_of_any_type_and_content_are_read_skipped_or_a_problem(
+    records: list[tuple[int, bytes]], tail: bytes, cut: int
+) -> None:
+    """Each with a right checksum, so that its content is looked at; in two pieces as in one."""
+    content = head() + b"".join(encode(kind, body) for kind, body in records) + tail
+    decoder = JournalDecoder()
+    read = decoder.feed(content)
+    if not decoder.problem and not decoder.ended:
+        assert len(read) + decoder.skipped == len(records) + 1
+        assert decoder.undecoded_bytes <= len(tail)
+    pieces = JournalDecoder()
+    again = pieces.feed(content[:cut])
+    if not pieces.problem and not pieces.ended:
+        again += pieces.feed(content[cut:])
+    assert (again, pieces.problem, pieces.good_bytes) == (read, decoder.problem, decoder.good_bytes)
+
+
 def test_a_tail_of_zeros_is_no_record() -> None:
     """As after a power failure on a file system that had grown the file already."""
     parts, _ = small()
@@ -211,3 +253,16 @@ def test_the_checksum_is_zlibs_crc32_of_all_behind_it() -> None:
 def test_every_event_goes_round() -> None:
     event: RecordingEvent = RecordingStarted(recording_id="r", session_id="s", title="Ünïcode \n", started_ns=1)
     assert JournalDecoder().feed(head() + encode_event(event))[1] == event
+
+
+@pytest.mark.parametrize("behind", [b"", encode_report(1, 2, 3)])
+@pytest.mark.parametrize("before", [0, 300])
+def test_a_packet_that_is_too_short_is_a_problem_whatever_follows_it_and_wherever_a_read_ends(
+    behind: bytes, before: int
+) -> None:
+    """Nothing is taken from the record behind it, and the words are the same: they go into the manifest."""
+    content = head() + encode(2, b"short") + behind
+    decoder = JournalDecoder()
+    read = decoder.feed(content[:before]) + decoder.feed(content[before:])
+    assert len(read) == 1
+    assert decoder.problem == "record of type 2: of a wrong length"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sfu.congestion.feedback import MAX_COVERED, TransportFeedback, parse_feedback
 from sfu.rtcp import parse
 from sfu.twcc import ArrivalLog
+from tests.support.properties import any_input
 
 Step = int | None
 """What happened to a packet: None if it was lost, otherwise ticks since the one received before."""
@@ -228,6 +229,7 @@ def test_no_truncation_raises() -> None:
         parse_feedback(whole[:size])
 
 
+@any_input
 @given(st.binary(max_size=300), st.booleans())
 def test_no_body_raises_and_what_is_read_keeps_its_promises(body: bytes, padded: bool) -> None:
     body += bytes(-len(body) % 4)
@@ -240,6 +242,7 @@ def test_no_body_raises_and_what_is_read_keeps_its_promises(body: bytes, padded:
         assert not places or 0 <= places[0] <= places[-1] < feedback.count
 
 
+@any_input
 @given(st.integers(0, 0xFFFF), st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=60), st.binary(max_size=100))
 def test_no_chunks_raise(count: int, chunks: list[int], deltas: bytes) -> None:
     data = packet(5, count, struct.pack(f"!{len(chunks)}H", *chunks) + deltas)

@@ -24,6 +24,7 @@ from OpenSSL import SSL
 import sfu.dtls
 from sfu.dtls import APPLICATION_DATA, MAX_QUEUED, Channel, Dtls, SharedCertificate, records
 from sfu.srtp import MasterKeys, Profile, keys_from_exporter
+from tests.support.properties import any_input
 
 CERTIFICATES = [RTCCertificate.generateCertificate() for _ in range(3)]
 OURS, THEIRS, FOREIGN = CERTIFICATES
@@ -338,6 +339,7 @@ async def test_a_datagram_is_given_record_by_record_and_data_not_at_all() -> Non
     assert channel.unread == 31
 
 
+@any_input
 @given(st.binary(max_size=200))
 def test_no_datagram_raises_and_its_records_are_pieces_of_it_in_order(datagram: bytes) -> None:
     pieces = list(records(datagram))

@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.interfaces import NegotiationError
 from sfu.negotiation import MID, ORIENTATION, REPAIRED_RID, RID, TRANSPORT_SEQUENCE
 from sfu.sdp import MAX_BYTES, MAX_LINES, MAX_PER_SECTION, MAX_SECTIONS, Codec, Section, parse
+from tests.support.properties import any_input
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -246,7 +247,7 @@ def mutated(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["\r\n", "\n"])).join(lines)
 
 
-@settings(max_examples=200)
+@any_input
 @given(mutated())
 def test_a_mutated_offer_is_read_or_refused(text: str) -> None:
     try:
@@ -260,6 +261,7 @@ def test_a_mutated_offer_is_read_or_refused(text: str) -> None:
         assert "\n" not in section.mid
 
 
+@any_input
 @given(st.text(max_size=300))
 def test_no_text_raises_anything_else(text: str) -> None:
     for candidate in (text, "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n" + text):
