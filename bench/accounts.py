@@ -1,0 +1,108 @@
+"""What became of the packets in the journals of a recording: in a file that decodes, or counted under a name.
+
+Journals are read without the recorder, and files with FFmpeg; what the manifest says is compared with both.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import msgspec
+
+from recorder.journal import FileHeader, JournalDecoder, JournalPacket
+from recorder.manifest import PacketCounts, decode
+from tests.support.files import inspect
+
+NOT_RECEIVED = ("received", "written", "lost", "dropped", "concealed")
+"""Fields of `PacketCounts` that are no reason why a packet of the journal is not in the file."""
+
+
+class Journalled(NamedTuple):
+    """One track's journal."""
+
+    packets: list[tuple[int, int]]
+    """Sequence number and CRC-32 of the payload, in order."""
+    last_ns: int
+    """Arrival of the last, or when the journal was opened."""
+
+
+class Account(NamedTuple):
+    journalled: int
+    in_files: int
+    """Packets of frames that were found in the files."""
+    named: Counter[str]
+    """Packets of the journals that are in no file, by the reason that the manifest counts them under."""
+    problems: list[str]
+
+    @property
+    def missing(self) -> int:
+        return self.journalled - self.in_files - self.named.total()
+
+
+def read_journals(spool: Path, good_bytes: Callable[[Path], int] | None = None) -> dict[str, Journalled]:
+    """The track journals of a recording by segment id. `good_bytes`: how much of a file counts."""
+    found = {}
+    for path in sorted(spool.glob("seg_*.journal")):
+        content = path.read_bytes()
+        packets: list[tuple[int, int]] = []
+        last_ns = 0
+        for record in JournalDecoder().feed(content[: good_bytes(path)] if good_bytes else content):
+            if isinstance(record, FileHeader):
+                last_ns = record.opened_monotonic_ns
+            elif isinstance(record, JournalPacket):
+                packets.append((record.sequence, zlib.crc32(record.payload)))
+                last_ns = record.arrival_ns
+        found[path.name.partition("-")[0]] = Journalled(packets, last_ns)
+    return found
+
+
+def account(data: Path, frame_packets: dict[int, int]) -> Account:
+    """Of the only recording in a data folder, after the recorder's work.
+
+    Args:
+        frame_packets: in how many packets each frame was sent, by the CRC-32 of its bytes in a file.
+    """
+    journalled = in_files = 0
+    named: Counter[str] = Counter()
+    problems: list[str] = []
+    segments = {}
+    for path in (data / "objects").rglob("manifest.json"):
+        segments = {s.segment_id: s for take in decode(path.read_bytes()).takes for s in take.segments}
+    for folder in (data / "spool").glob("rec_*"):
+        for segment_id, journal in read_journals(folder).items():
+            journalled += len(journal.packets)
+            segment = segments.get(segment_id)
+            if segment is None or segment.packets is None:
+                if journal.packets:
+                    problems.append(f"{segment_id}: {len(journal.packets)} packets and no account of them")
+                continue
+            reasons = _reasons(segment.packets)
+            named += reasons
+            written = 0
+            if segment.state == "stored":
+                try:
+                    report = inspect(data / "objects" / segment.object_key)
+                except (av.FFmpegError, OSError) as error:
+                    problems.append(f"{segment_id}: {error}")
+                    continue
+                if not report.sound:
+                    problems.append(f"{segment_id}: decodes with errors: {report}")
+                written = sum(frame_packets.get(crc, 0) for crc in report.streams[0].checksums)
+            in_files += written
+            if written != segment.packets.written:
+                problems.append(
+                    f"{segment_id}: {segment.packets.written} packets in the file says the manifest, {written} are"
+                )
+            if written + reasons.total() != len(journal.packets):
+                problems.append(
+                    f"{segment_id}: {len(journal.packets)} packets, {written} in the file, named {dict(reasons)}"
+                )
+    return Account(journalled, in_files, named, problems)
+
+
+def _reasons(counts: PacketCounts) -> Counter[str]:
+    fields: dict[str, int] = msgspec.to_builtins(counts)
+    return Counter({name: packets for name, packets in fields.items() if packets and name not in NOT_RECEIVED})
