@@ -18,7 +18,7 @@ help:
 	@echo 'make profile  where the node spends its time under such loads (py-spy)'
 	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
 	@echo 'make fuzz   100,000 examples for every parser of what strangers send (50 times as many as make test)'
-	@echo 'make chaos  50 power failures in the middle of a recording: what each costs'
+	@echo 'make chaos  50 power failures and 50 kills in the middle of recordings: what each costs'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
 run: $(VENV)/installed

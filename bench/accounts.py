@@ -59,47 +59,45 @@ def read_journals(spool: Path, good_bytes: Callable[[Path], int] | None = None) 
     return found
 
 
-def account(data: Path, frame_packets: dict[int, int]) -> Account:
-    """Of the only recording in a data folder, after the recorder's work.
+def account(data: Path, recording_id: str, frame_packets: dict[int, int]) -> Account:
+    """Of one recording, after the recorder's work.
 
     Args:
+        data: the data folder, with objects in it.
         frame_packets: in how many packets each frame was sent, by the CRC-32 of its bytes in a file.
     """
     journalled = in_files = 0
     named: Counter[str] = Counter()
     problems: list[str] = []
     segments = {}
-    for path in (data / "objects").rglob("manifest.json"):
+    for path in (data / "objects").glob(f"sessions/*/recordings/{recording_id}/manifest.json"):
         segments = {s.segment_id: s for take in decode(path.read_bytes()).takes for s in take.segments}
-    for folder in (data / "spool").glob("rec_*"):
-        for segment_id, journal in read_journals(folder).items():
-            journalled += len(journal.packets)
-            segment = segments.get(segment_id)
-            if segment is None or segment.packets is None:
-                if journal.packets:
-                    problems.append(f"{segment_id}: {len(journal.packets)} packets and no account of them")
+    for segment_id, journal in read_journals(data / "spool" / recording_id).items():
+        journalled += len(journal.packets)
+        segment = segments.get(segment_id)
+        if segment is None or segment.packets is None:
+            if journal.packets:
+                problems.append(f"{segment_id}: {len(journal.packets)} packets and no account of them")
+            continue
+        reasons = _reasons(segment.packets)
+        named += reasons
+        written = 0
+        if segment.state == "stored":
+            try:
+                report = inspect(data / "objects" / segment.object_key)
+            except (av.FFmpegError, OSError) as error:
+                problems.append(f"{segment_id}: {error}")
                 continue
-            reasons = _reasons(segment.packets)
-            named += reasons
-            written = 0
-            if segment.state == "stored":
-                try:
-                    report = inspect(data / "objects" / segment.object_key)
-                except (av.FFmpegError, OSError) as error:
-                    problems.append(f"{segment_id}: {error}")
-                    continue
-                if not report.sound:
-                    problems.append(f"{segment_id}: decodes with errors: {report}")
-                written = sum(frame_packets.get(crc, 0) for crc in report.streams[0].checksums)
-            in_files += written
-            if written != segment.packets.written:
-                problems.append(
-                    f"{segment_id}: {segment.packets.written} packets in the file says the manifest, {written} are"
-                )
-            if written + reasons.total() != len(journal.packets):
-                problems.append(
-                    f"{segment_id}: {len(journal.packets)} packets, {written} in the file, named {dict(reasons)}"
-                )
+            if not report.sound:
+                problems.append(f"{segment_id}: decodes with errors: {report}")
+            written = sum(frame_packets.get(crc, 0) for crc in report.streams[0].checksums)
+        in_files += written
+        if written != segment.packets.written:
+            problems.append(f"{segment_id}: {segment.packets.written} written, says the manifest, {written} are")
+        if written + reasons.total() != len(journal.packets):
+            problems.append(
+                f"{segment_id}: {len(journal.packets)} packets, {written} in the file, named {dict(reasons)}"
+            )
     return Account(journalled, in_files, named, problems)
 
 

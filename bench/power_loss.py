@@ -51,7 +51,7 @@ from tests.support.recorder import PARTICIPANT, Data, open_data
 RECORDED_S = 1.6
 LATEST_S = 2.6
 """Of the failure: the files are stored by then, mostly."""
-SYNCS = 90
+SYNCS = 60
 """About as many as a run has."""
 LOSS = 0.03
 STEP_S = 0.01
@@ -194,7 +194,7 @@ async def lose(folder: Path, seed: int) -> Loss:
     journals = read_journals(cut / "spool" / RECORDING)
     await _recorder_works(cut)
     left = await _kept(cut)
-    counted = account(cut, frame_packets())
+    counted = account(cut, RECORDING, frame_packets())
     await _recorder_works(cut)
     if await _kept(cut) != left:
         problems.append("a second run of the recorder changed something")
