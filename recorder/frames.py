@@ -30,6 +30,11 @@ _JOIN: dict[str, Callable[[Sequence[bytes]], CodedFrame]] = {
     "av1": av1.frame,
 }
 _PICTURE_ID: dict[str, Callable[[bytes], tuple[int, int] | None]] = {"vp8": vp8.picture_id, "vp9": vp9.picture_id}
+_BEGINS: dict[str, Callable[[bytes], bool]] = {
+    "vp8": lambda payload: payload[0] & 0x17 == 0x10,
+    "vp9": lambda payload: payload[0] & 0x08 != 0,
+}
+"""Does a picture begin with this payload? The S bit of RFC 7741 in partition 0, the B bit of RFC 9628."""
 
 
 Missed = Literal["", "lost", "unsent"]
@@ -69,6 +74,7 @@ class FrameAssembler:
         self._join = _JOIN.get(codec)
         self._begins_key = keyframe(codec)
         self._picture_id = _PICTURE_ID.get(codec)
+        self._picture_begins = _BEGINS.get(codec)
         self._parameter_sets = h264.parameter_sets(fmtp) if codec == "h264" else None
         self._needs_sets = codec == "h264"
         self._needs_key = True
@@ -138,7 +144,8 @@ class FrameAssembler:
         if self._begins_key(packet.payload):
             self._missing = "lost"
             return True
-        if self._picture_id is None or self._last_picture is None:
+        begins = self._picture_begins
+        if self._picture_id is None or begins is None or self._last_picture is None or not begins(packet.payload):
             return False
         try:
             picture = self._picture_id(packet.payload)

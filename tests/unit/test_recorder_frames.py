@@ -150,6 +150,15 @@ def test_the_size_may_change_with_a_key_frame() -> None:
     assert [frame.size for frame in frames if frame.key] == [(320, 240), (160, 120)]
 
 
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_a_picture_whose_beginning_is_lost_is_incomplete_and_not_malformed(codec: str) -> None:
+    """By its picture id nothing is missing in front of it."""
+    of_frame = [packet for packet in SENT[codec] if packet.timestamp == 14 * FRAME_TICKS]
+    assert len(of_frame) > 1
+    _, assembler = assemble(codec, ordered([packet for packet in SENT[codec] if packet is not of_frame[0]]))
+    assert (assembler.incomplete, assembler.malformed) == (len(of_frame) - 1, 0)
+
+
 def test_h264_without_parameter_sets_anywhere_makes_no_frame() -> None:
     """A file could not say how to decode it."""
     bare = [packet for packet in SENT["h264"] if packet.payload[0] & 31 != 24]
