@@ -1,8 +1,8 @@
 """A finished file to where it stays: row, object store, verification, row; every step again until it succeeds.
 
-Order of truth: the file is durable on disk, the row says `finishing`, the object is put, its size and SHA-256 are read
-back and compared, the row says `stored`. Only then does the caller delete what the file was made from. Doing any of it
-twice is harmless.
+Order of truth: the file is durable on disk, the row says `finishing`, the object is put (or completed, if its parts
+were sent while it grew: `recorder.progressive`), its size and SHA-256 are read back and compared, the row says
+`stored`. Only then does the caller delete what the file was made from. Doing any of it twice is harmless.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recorder.events import TakeOpened
 from recorder.manifest import CONTENT_TYPE, Manifest, Segment, file_key, manifest_key
+from recorder.progressive import GrowingFile, ProgressiveUpload
 from storage import models
 from storage.catalog import Catalog, CatalogConflict
 from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
@@ -26,6 +27,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 """Half of the 30 s within which work goes on after a store or database came back."""
 PIECE_BYTES = 1 << 20
+PARTS_AT_ONCE = 4
+"""Of growing files, in memory and on their way: half of the S3 store's connections, so that the rest goes on too."""
 
 Result = TypeVar("Result")
 
@@ -68,9 +71,22 @@ class Delivery:
     def __init__(self, catalog: Catalog, store: ObjectStore) -> None:
         self._catalog = catalog
         self._store = store
+        self._part_slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
-    async def deliver(self, segment: Segment, path: Path, take: TakeOpened, session_id: str, recording_id: str) -> None:
-        """Fills in key, size, digest and state of `segment`."""
+    def upload(self, find: Callable[[], GrowingFile | None]) -> ProgressiveUpload:
+        """Of a file that will be made and delivered; `find`: that file, once it is known."""
+        return ProgressiveUpload(self._store, self._part_slots, find)
+
+    async def deliver(
+        self,
+        segment: Segment,
+        path: Path,
+        take: TakeOpened,
+        session_id: str,
+        recording_id: str,
+        upload: ProgressiveUpload | None = None,
+    ) -> None:
+        """Fills in key, size, digest and state of `segment`. `upload`: what was sent of the file while it grew."""
         segment.object_key = file_key(session_id, recording_id, segment.copy, path.name)
         segment.file_name = path.name
         segment.size_bytes, segment.sha256 = await asyncio.to_thread(file_sha256, path)
@@ -78,9 +94,19 @@ class Delivery:
         segment.state = "finishing"
         await self.write_row(segment, take, recording_id)
 
+        there = False
+
         async def put() -> None:
-            await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
-            await self._verify(segment)
+            nonlocal there
+            if not there:
+                if upload is None or not await upload.complete():
+                    await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
+                there = True
+            try:
+                await self._verify(segment)
+            except Corrupt:
+                there = False
+                raise
 
         await persistently("segment_upload", put, **ids)
         segment.state = "stored"

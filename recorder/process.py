@@ -20,6 +20,7 @@ import structlog
 from recorder.delivery import Delivery, persistently
 from recorder.follower import SpoolFollower
 from recorder.journal_file import make_folder
+from recorder.orphans import abort_orphans
 from recorder.settings import RecorderConfig
 from storage import open_store
 from storage.catalog import Catalog
@@ -70,9 +71,11 @@ async def _work(config: RecorderConfig) -> None:
     async def follow() -> None:
         await persistently("object_store_start", store.start)
         log.info("spool_followed", pid=os.getpid())
-        await follower.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(abort_orphans(store, data / "work"), name="abort orphans")
+            group.create_task(follower.run(), name="follow spool")
 
-    following = asyncio.create_task(follow(), name="follow spool")
+    following = asyncio.create_task(follow(), name="work")
     waiting = asyncio.create_task(ended.wait(), name="wait for the end")
     try:
         await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)

@@ -20,11 +20,13 @@ from recorder.delivery import Delivery
 from recorder.events import TakeOpened
 from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
 from recorder.local_copy import LocalCopy
-from recorder.manifest import Segment, encode
+from recorder.manifest import Segment, encode, file_key
 from recorder.memo import EVENTS_PREFIX, Delivered, decode
+from recorder.progressive import GrowingFile
 from recorder.reader import JournalReader, JournalState
 from recorder.recording_state import Capture, RecordingState
 from recorder.settings import RecorderSettings
+from recorder.track_file import container_of
 from recorder.track_task import POLL_S, TrackTask
 
 log = structlog.get_logger()
@@ -143,22 +145,32 @@ class RecordingWork:
         done = self._remembered(journal.stem.rpartition("-")[0])
         if done is None:
             task = TrackTask(journal, self._work, self._settings, self._threads)
-            segment = await task.run()
-            self._read_events()
-            if task.header is None or self._state is None:
-                log.error("journal_unusable", journal=str(journal.name), problem=segment.problem)
-                return
-            take = self._state.take_of(task.header)
-            if segment.state == "failed" or task.path is None:
-                await self._delivery.write_row(segment, take, self._state.recording_id)
-            else:
-                ids = (self._state.session_id, self._state.recording_id)
-                await self._delivery.deliver(segment, task.path, take, *ids)
+            upload = self._delivery.upload(partial(self._growing, task))
+            async with upload.following():
+                segment = await task.run()
+                self._read_events()
+                if task.header is None or self._state is None:
+                    log.error("journal_unusable", journal=str(journal.name), problem=segment.problem)
+                    return
+                take = self._state.take_of(task.header)
+                if segment.state == "failed" or task.path is None:
+                    await upload.abandon()
+                    await self._delivery.write_row(segment, take, self._state.recording_id)
+                else:
+                    ids = (self._state.session_id, self._state.recording_id)
+                    await self._delivery.deliver(segment, task.path, take, *ids, upload)
             done = Delivered(take.take_id, segment, time.time(), take)
             self._remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
         self._segments[done.segment.segment_id] = done
+
+    def _growing(self, task: TrackTask) -> GrowingFile | None:
+        """The file that a task makes, once it is known whose it is."""
+        if self._state is None or task.path is None or task.header is None:
+            return None
+        key = file_key(self._state.session_id, self._state.recording_id, "server", task.path.name)
+        return GrowingFile(task.path, key, container_of(task.header.stream.codec)[2])
 
     def _begin_local_copies(self, group: asyncio.TaskGroup) -> None:
         if self._state is None:
@@ -199,7 +211,7 @@ class RecordingWork:
     def _recall(self) -> None:
         """What was stored is in the manifest also when its journal is deleted."""
         for path in sorted(self._work.glob("seg_*.json")):
-            if (done := self._remembered(path.stem)) is not None:
+            if "." not in path.stem and (done := self._remembered(path.stem)) is not None:
                 self._segments[path.stem] = done
 
     def _remembered(self, segment_id: str) -> Delivered | None:

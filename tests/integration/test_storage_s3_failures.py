@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -15,8 +15,7 @@ from storage.multipart import MIN_PART_BYTES
 from storage.objects import ObjectNotFound, ObjectStoreError, PartInfo
 from storage.s3 import SLOTS, S3Store
 from storage.settings import S3Settings
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.support.cut_line import CutLine, serving
 
 HEAD = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nLast-Modified: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Length: 10\r\n\r\n'
 TIMEOUT_S = 0.5
@@ -30,23 +29,6 @@ async def store_at(endpoint: str, **settings: object) -> AsyncIterator[S3Store]:
     store = S3Store(msgspec.structs.replace(made, **settings))
     yield store
     await store.close()
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    """A server that does what `handler` does to each connection; its endpoint."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await handler(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -194,49 +176,17 @@ async def test_starting_twice_makes_one_bucket(s3: S3Settings) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-class _Cutting:
-    """Passes everything on to a server, and cuts the first `cuts` connections after `after_bytes` sent to it."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._host, self._port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
-        self.cuts = 0
-        self.after_bytes = 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection(self._host, self._port)
-
-        async def back() -> None:
-            while data := await to_reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-
-        answers = asyncio.create_task(back())
-        passed = 0
-        try:
-            while data := await reader.read(1 << 16):
-                passed += len(data)
-                if self.cuts and passed > self.after_bytes:
-                    self.cuts -= 1
-                    return
-                to_writer.write(data)
-                await to_writer.drain()
-        finally:
-            answers.cancel()
-            await asyncio.wait((answers,))
-            to_writer.close()
-
-
 async def test_a_store_that_is_gone_in_the_middle_of_a_part_has_lost_that_part_and_no_other(s3: S3Settings) -> None:
-    cutting = _Cutting(s3.endpoint)
+    line = CutLine(s3.endpoint)
     first, end = b"1" * MIN_PART_BYTES, b"2" * MIN_PART_BYTES
-    async with serving(cutting) as endpoint:
+    async with serving(line) as endpoint:
         store = S3Store(msgspec.structs.replace(s3, endpoint=endpoint, prefix="cut"))
         await store.start()
         upload = await store.begin_upload("a", part_bytes=MIN_PART_BYTES, content_type="video/webm")
         parts = [await store.put_part("a", upload, 1, first)]
-        cutting.after_bytes, cutting.cuts = 1 << 20, 2  # what broke is sent once more at once
+        line.after_bytes, line.cuts = 1 << 20, 2  # what broke is sent once more at once
         await _expect("unavailable", store.put_part("a", upload, 2, end))
-        assert cutting.cuts == 0
+        assert line.cuts == 0
         assert await store.parts("a", upload) == parts
         parts.append(await store.put_part("a", upload, 2, end))
         await store.complete_upload("a", upload, parts)
@@ -246,14 +196,14 @@ async def test_a_store_that_is_gone_in_the_middle_of_a_part_has_lost_that_part_a
 
 
 async def test_a_part_whose_connection_broke_is_sent_once_more_and_is_there_once(s3: S3Settings) -> None:
-    cutting = _Cutting(s3.endpoint)
-    async with serving(cutting) as endpoint:
+    line = CutLine(s3.endpoint)
+    async with serving(line) as endpoint:
         store = S3Store(msgspec.structs.replace(s3, endpoint=endpoint, prefix="again"))
         await store.start()
         upload = await store.begin_upload("a", part_bytes=MIN_PART_BYTES, content_type="video/webm")
-        cutting.after_bytes, cutting.cuts = 1 << 20, 1
+        line.after_bytes, line.cuts = 1 << 20, 1
         part = await store.put_part("a", upload, 1, b"1" * MIN_PART_BYTES)
-        assert cutting.cuts == 0
+        assert line.cuts == 0
         assert await store.parts("a", upload) == [part]
         await store.abort_upload("a", upload)
         await store.close()

@@ -46,10 +46,10 @@ class Data:
 
 
 @asynccontextmanager
-async def open_data(folder: Path) -> AsyncIterator[Data]:
+async def open_data(folder: Path, objects: ObjectStoreSettings | None = None) -> AsyncIterator[Data]:
     database = open_database(DatabaseSettings(), folder)
     await database.migrate()
-    store = open_store(ObjectStoreSettings(), folder)
+    store = open_store(objects or ObjectStoreSettings(), folder)
     await store.start()
     catalog = Catalog(database)
     now = datetime.now(UTC)
@@ -116,8 +116,15 @@ class RecorderProcess:
 
 
 @asynccontextmanager
-async def recorder(data: Path, settings: RecorderSettings | None = None) -> AsyncIterator[RecorderProcess]:
-    config = RecorderConfig(data=str(data), recorder=settings or RecorderSettings())
+async def recorder(
+    data: Path, settings: RecorderSettings | None = None, objects: ObjectStoreSettings | None = None
+) -> AsyncIterator[RecorderProcess]:
+    config = RecorderConfig(
+        data=str(data),
+        recorder=settings or RecorderSettings(),
+        object_store=objects or ObjectStoreSettings(),
+        log_level="debug",
+    )
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "recorder", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -5,14 +5,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from recorder import delivery as module
 from recorder.delivery import Delivery
 from recorder.events import TakeOpened
 from recorder.manifest import Manifest, Segment
-from storage import models
 from storage.objects import ObjectInfo, ObjectNotFound, ObjectStore, ObjectStoreError
+from tests.support.fake_catalog import FakeCatalog
 
 TAKE = TakeOpened(take_id="tak_1", participant_id="par_1", kind="camera", slot=0)
 CONTENT = b"a file" * 1_000
@@ -61,37 +60,6 @@ class Store:
         self.objects.pop(key, None)
 
 
-class Catalog:
-    """Remembers the states that a segment's row went through."""
-
-    def __init__(self) -> None:
-        self.states: list[str] = []
-        self.rows: dict[str, models.Segment] = {}
-        self.recording: list[object] = []
-        self.failures = 0
-
-    async def add_take(self, row: models.Take) -> models.Take:
-        if self.failures:
-            self.failures -= 1
-            raise OperationalError("INSERT", {}, Exception("database is locked"))
-        return row
-
-    async def upsert_segment(self, row: models.Segment) -> None:
-        self.rows[row.id] = row
-        self.states.append(row.state)
-
-    async def segment(self, id: str) -> models.Segment | None:
-        return self.rows.get(id)
-
-    async def stop_recording(self, id: str, stopped_ns: int) -> bool:
-        self.recording.append(stopped_ns)
-        return True
-
-    async def set_recording_state(self, id: str, state: str) -> bool:
-        self.recording.append(state)
-        return True
-
-
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.0)
@@ -104,18 +72,18 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def deliver(store: Store, catalog: Catalog, file: Path) -> Segment:
+async def deliver(store: Store, catalog: FakeCatalog, file: Path) -> Segment:
     segment = Segment(segment_id="seg_1", copy="server", state="finishing", codec="vp8", content_type="video/webm")
     await delivery(store, catalog).deliver(segment, file, TAKE, "ses_1", "rec_1")
     return segment
 
 
-def delivery(store: Store, catalog: Catalog) -> Delivery:
+def delivery(store: Store, catalog: FakeCatalog) -> Delivery:
     return Delivery(catalog, store)  # type: ignore[arg-type]  # only what is used
 
 
 async def test_a_file_is_stored_verified_and_said_to_be_stored_in_this_order(file: Path) -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     segment = await deliver(store, catalog, file)
     assert segment.object_key == "sessions/ses_1/recordings/rec_1/server/seg_1.webm"
     assert store.objects[segment.object_key] == CONTENT
@@ -125,7 +93,7 @@ async def test_a_file_is_stored_verified_and_said_to_be_stored_in_this_order(fil
 
 
 async def test_an_outage_of_store_and_database_is_waited_for(file: Path) -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     store.failures, catalog.failures = 5, 3
     segment = await deliver(store, catalog, file)
     assert segment.state == "stored"
@@ -133,7 +101,7 @@ async def test_an_outage_of_store_and_database_is_waited_for(file: Path) -> None
 
 
 async def test_what_does_not_read_back_is_put_again_before_anything_says_stored(file: Path) -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     store.damages = 2
     segment = await deliver(store, catalog, file)
     assert store.puts == 3
@@ -141,8 +109,21 @@ async def test_what_does_not_read_back_is_put_again_before_anything_says_stored(
     assert catalog.states == ["finishing", "stored"]
 
 
+async def test_what_is_there_is_not_put_again_because_it_could_not_be_read_back(file: Path) -> None:
+    class Unreadable(Store):
+        async def head(self, key: str) -> ObjectInfo:
+            if self.puts and self.damages < 3:
+                self.damages += 1
+                raise ObjectStoreError("unavailable", "not now")
+            return await super().head(key)
+
+    store = Unreadable()
+    await deliver(store, FakeCatalog(), file)
+    assert (store.puts, store.damages) == (1, 3)
+
+
 async def test_delivering_twice_gives_the_same(file: Path) -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     assert await deliver(store, catalog, file) == await deliver(store, catalog, file)
 
 
@@ -153,17 +134,17 @@ async def test_chunks_are_appended_and_compared(tmp_path: Path) -> None:
     target.write_bytes(b"")
     store.failures = 1
     for key, data in store.objects.items():
-        await delivery(store, Catalog()).fetch(key, len(data), sha256(data).hexdigest(), target)
+        await delivery(store, FakeCatalog()).fetch(key, len(data), sha256(data).hexdigest(), target)
     assert target.read_bytes() == b"1" * 1_500 + b"2" * 10
 
 
 async def test_a_chunk_that_is_gone_is_no_outage(tmp_path: Path) -> None:
     with pytest.raises(ObjectNotFound):
-        await delivery(Store(), Catalog()).fetch("gone", 1, "", tmp_path / "joined")
+        await delivery(Store(), FakeCatalog()).fetch("gone", 1, "", tmp_path / "joined")
 
 
 async def test_a_row_counts_only_when_it_says_stored(file: Path) -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     assert await delivery(store, catalog).stored_row("seg_1") is None
     await deliver(store, catalog, file)
     assert await delivery(store, catalog).stored_row("seg_1") is catalog.rows["seg_1"]
@@ -172,7 +153,7 @@ async def test_a_row_counts_only_when_it_says_stored(file: Path) -> None:
 
 
 async def test_a_recording_is_finished_after_its_manifest_is_in_the_store() -> None:
-    store, catalog = Store(), Catalog()
+    store, catalog = Store(), FakeCatalog()
     store.failures = 2
     manifest = Manifest(session_id="ses_1", recording_id="rec_1", title="", started_ns=0, stopped_ns=7)
     await delivery(store, catalog).finish(manifest, b"{}")
