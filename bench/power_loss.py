@@ -3,7 +3,7 @@
 `lose(folder, seed)` has the real journal writer take two microphones and two cameras in real time, with repaired and
 lost packets, while the real recorder makes and stores the files, all on one data folder. At a moment that the seed
 chooses, by time or just before a sync takes effect, what is not durable is cut off (`tests.support.power_loss`). The
-recorder then works over what is left, twice.
+recorder then works over what is left, twice. With odd seeds it deletes journals as soon as it may.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from recorder.events import ParticipantSeen, RecordingEvent, RecordingStarted, R
 from recorder.follower import SpoolFollower
 from recorder.journal import JournalDecoder, JournalPacket, TrackHeader
 from recorder.manifest import decode, manifest_key
-from recorder.recording import RecordingWork
+from recorder.recording import RecordingWork, journal_names
 from recorder.settings import RecorderSettings
 from recorder.writer import SpoolWriter
 from storage import open_store
@@ -59,6 +59,8 @@ PATIENCE_S = 60.0
 DATABASE = "stemroom.sqlite"
 KINDS = {"opus": "microphone", "vp8": "camera"}
 SETTINGS = RecorderSettings()
+AT_ONCE = RecorderSettings(keep_journal_days=0)
+"""Journals go as soon as their files are stored."""
 
 
 class Loss(NamedTuple):
@@ -188,12 +190,14 @@ async def lose(folder: Path, seed: int) -> Loss:
     """The seed chooses media, losses and moment; threads have their own timing. `folder`: an empty one."""
     chance = random.Random(seed)
     cut = folder / "after"
+    settings = AT_ONCE if seed % 2 else SETTINGS
     async with open_data(_made(folder / "data")) as data:
-        moment, instant = await _record_until(data, folder / "hold", cut, chance)
-    problems = await _broken_promises(cut, moment)
+        moment, instant = await _record_until(data, folder / "hold", cut, chance, settings)
+    stored, problems = await _broken_promises(cut, moment)
     journals = read_journals(cut / "spool" / RECORDING)
     await _recorder_works(cut)
     left = await _kept(cut)
+    problems += await _not_listed(cut)
     counted = account(cut, RECORDING, frame_packets())
     await _recorder_works(cut)
     if await _kept(cut) != left:
@@ -202,7 +206,7 @@ async def lose(folder: Path, seed: int) -> Loss:
         (
             (moment.at_ns - (journals[id].last_ns if id in journals else ZERO_NS)) / S
             for id, given in moment.given.items()
-            if given > (len(journals[id].packets) if id in journals else 0)
+            if id not in stored and given > (len(journals[id].packets) if id in journals else 0)
         ),
         default=0.0,
     )
@@ -216,7 +220,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-async def _record_until(data: Data, hold: Path, cut: Path, chance: random.Random) -> tuple[Moment, str]:
+async def _record_until(
+    data: Data, hold: Path, cut: Path, chance: random.Random, settings: RecorderSettings
+) -> tuple[Moment, str]:
     """Record until the power fails; what was so then, and when it was in words."""
     loop = asyncio.get_running_loop()
     failed = asyncio.Event()
@@ -236,7 +242,7 @@ async def _record_until(data: Data, hold: Path, cut: Path, chance: random.Random
 
         disk.on_sync = fail
         delivery = Delivery(data.catalog, data.store)
-        follower = SpoolFollower(data.folder / "spool", data.folder / "work", delivery, SETTINGS, threads)
+        follower = SpoolFollower(data.folder / "spool", data.folder / "work", delivery, settings, threads)
         tasks = [asyncio.create_task(call.run()), asyncio.create_task(follower.run())]
         try:
             await asyncio.wait_for(failed.wait(), LATEST_S + 1 if at_sync else at_s)
@@ -261,25 +267,16 @@ def _moment(call: _Call, data: Data, disk: Disk) -> Moment:
     return Moment(call.at_ns, dict(call.given), synced, events)
 
 
-async def _broken_promises(cut: Path, moment: Moment) -> list[str]:
-    """What had been said to be safe and is not, before anybody works on what is left."""
+async def _broken_promises(cut: Path, moment: Moment) -> tuple[set[str], list[str]]:
+    """Segments that rows call stored, and what had been said to be safe and is not; before anybody works on it."""
     problems = []
-    spool = cut / "spool" / RECORDING
-    journals = read_journals(spool) if spool.exists() else {}
-    for segment_id, synced in moment.synced.items():
-        left = journals[segment_id].packets if segment_id in journals else []
-        if left[: len(synced.packets)] != synced.packets:
-            problems.append(f"{segment_id}: {len(synced.packets)} packets were synced, {len(left)} can be read")
-    events: list[object] = []
-    for path in sorted(spool.glob("events-*.journal")):
-        events += JournalDecoder().feed(path.read_bytes())
-    problems += [f"durable event lost: {event}" for event in moment.events if event not in events]
-    if journals and not events:
-        problems.append("there are tracks, and no events")
+    stored = set()
     async with _opened(cut) as (catalog, _):
         for row in await catalog.segments(RECORDING):
-            if row.state == "stored" and not _whole(cut / "objects" / row.object_key, row.size_bytes, row.sha256):
-                problems.append(f"{row.id} is stored, says its row, and is not whole")
+            if row.state == "stored":
+                stored.add(row.id)
+                if not _whole(cut / "objects" / row.object_key, row.size_bytes, row.sha256):
+                    problems.append(f"{row.id} is stored, says its row, and is not whole")
         recording = await catalog.recording(RECORDING)
         assert recording is not None
         if recording.state == "finished":
@@ -287,7 +284,32 @@ async def _broken_promises(cut: Path, moment: Moment) -> list[str]:
                 decode((cut / "objects" / manifest_key(SESSION, RECORDING)).read_bytes())
             except (OSError, msgspec.MsgspecError) as error:
                 problems.append(f"the recording is finished, says its row, and its manifest is not there: {error}")
-    return problems
+    spool = cut / "spool" / RECORDING
+    journals = read_journals(spool) if spool.exists() else {}
+    for segment_id, synced in moment.synced.items():
+        left = journals[segment_id].packets if segment_id in journals else []
+        if left[: len(synced.packets)] != synced.packets and segment_id not in stored:
+            problems.append(f"{segment_id}: {len(synced.packets)} packets were synced, {len(left)} can be read")
+    events: list[object] = []
+    for path in sorted(spool.glob("events-*.journal")):
+        events += JournalDecoder().feed(path.read_bytes())
+    if events or recording.state != "finished":  # otherwise the journals' days are over
+        problems += [f"durable event lost: {event}" for event in moment.events if event not in events]
+    if journals and not events:
+        problems.append("there are tracks, and no events")
+    return stored, problems
+
+
+async def _not_listed(data: Path) -> list[str]:
+    """Stored files that the manifest of a finished recording does not name."""
+    async with _opened(data) as (catalog, _):
+        recording = await catalog.recording(RECORDING)
+        if recording is None or recording.state != "finished":
+            return []
+        manifest = decode((data / "objects" / manifest_key(SESSION, RECORDING)).read_bytes())
+        listed = {segment.segment_id for take in manifest.takes for segment in take.segments}
+        rows = await catalog.segments(RECORDING)
+        return [f"{row.id} is stored and not in the manifest" for row in rows if row.id not in listed]
 
 
 def _whole(path: Path, size_bytes: int, sha256: str) -> bool:
@@ -299,8 +321,8 @@ def _whole(path: Path, size_bytes: int, sha256: str) -> bool:
 
 async def _recorder_works(data: Path) -> None:
     """A new recorder, until nothing is left to do for the recording."""
-    async with _opened(data) as (catalog, delivery):
-        if not await catalog.recording(RECORDING) or not (data / "spool" / RECORDING).exists():
+    async with _opened(data) as (_, delivery):
+        if not journal_names(data / "spool" / RECORDING):
             return
         with ThreadPoolExecutor(4) as threads:
             work = RecordingWork(data / "spool" / RECORDING, data / "work" / RECORDING, delivery, SETTINGS, threads)

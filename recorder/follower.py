@@ -15,7 +15,7 @@ import structlog
 
 from recorder.delivery import Delivery
 from recorder.recording import FAULT_PAUSE_S, RecordingWork, journal_names
-from recorder.retention import expire_recording, expire_tracks
+from recorder.retention import expire_recording, expire_tracks, remove_doomed
 from recorder.settings import RecorderSettings
 from recorder.track_task import POLL_S, in_thread
 from storage.ids import ID_PATTERN
@@ -56,6 +56,7 @@ class SpoolFollower:
 
     async def run(self) -> None:
         """Until cancelled."""
+        await in_thread(self._threads, remove_doomed, self._spool, self._work)
         async with asyncio.TaskGroup() as group:
             while True:
                 try:

@@ -19,6 +19,7 @@ import structlog
 from recorder.delivery import Delivery
 from recorder.events import TakeOpened
 from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
+from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
 from recorder.manifest import Segment, encode, file_key
 from recorder.memo import EVENTS_PREFIX, Delivered, decode
@@ -241,19 +242,21 @@ class RecordingWork:
         self._save(time.monotonic())
 
     def _save(self, now_s: float) -> None:
-        """Each file whole or not at all."""
+        """Each file whole or not at all, and durable: a journal is deleted because its memo is there."""
         if not self._unsaved or now_s < self._save_at_s:
             return
         try:
             self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, data in list(self._unsaved.items()):
+            for name, data in self._unsaved.items():
                 draft = self._work / f"{name}.draft"
                 with draft.open("wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(draft, self._work / name)
-                del self._unsaved[name]
+            for folder in (self._work, *self._work.parents[:2]):
+                sync_folder(folder)
+            self._unsaved.clear()
         except OSError as error:
             self._save_at_s = now_s + FAULT_PAUSE_S
             log.error("memo_not_written", names=sorted(self._unsaved), reason=str(error), retry_s=FAULT_PAUSE_S)

@@ -12,11 +12,15 @@ from pathlib import Path
 import msgspec
 
 from recorder.journal import SUFFIX
+from recorder.journal_file import sync_folder
 from recorder.memo import EVENTS_PREFIX, decode
 
 EVENTS_KEPT_DAYS = 30.0
 """How long a browser may take to bring the rest of its local copy."""
 DAY_S = 86_400.0
+DOOMED_SUFFIX = ".doomed"
+"""Of a recording's folder that is being deleted, in one step for everybody: a manifest made from a part of its journals
+would replace the good one."""
 
 
 def expire_tracks(spool: Path, work: Path, keep_days: float, now_s: float) -> tuple[int, int]:
@@ -41,9 +45,23 @@ def expire_recording(spool: Path, work: Path, keep_days: float, complete: bool, 
     grown_s = max((path.stat().st_mtime for path in journals), default=0.0)
     if now_s - grown_s <= (keep_days if complete else max(keep_days, EVENTS_KEPT_DAYS)) * DAY_S:
         return False
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.rmtree(spool, ignore_errors=True)
+    doomed = spool.with_name(spool.name + DOOMED_SUFFIX)
+    spool.rename(doomed)
+    sync_folder(spool.parent)
+    _remove(doomed, work)
     return True
+
+
+def remove_doomed(spool: Path, work: Path) -> None:
+    """Go on with what a process that died had begun to delete. `spool`, `work`: of all recordings."""
+    for doomed in spool.glob(f"*{DOOMED_SUFFIX}"):
+        _remove(doomed, work / doomed.stem)
+
+
+def _remove(doomed: Path, work: Path) -> None:
+    """The journals last: while they are there it is known what is to go."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _delivered_s(memo: Path) -> float | None:

@@ -390,6 +390,17 @@ async def test_a_journal_is_deleted_when_its_file_is_stored_and_its_days_are_ove
     assert not data.work.exists()
 
 
+async def test_what_a_recorder_that_died_had_begun_to_delete_is_deleted(data: Data, voice: list[JournalPacket]) -> None:
+    write_events(data, *OPENING, STOPPED)
+    half = data.spool.rename(data.spool.with_name("rec_bbbbbbbbbbbbbbbb.doomed"))
+    (data.folder / "work" / "rec_bbbbbbbbbbbbbbbb").mkdir(parents=True)
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    await finished_manifest(data)
+    assert not half.exists()
+    assert [path.name for path in (data.folder / "work").iterdir()] == [RECORDING]
+
+
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
 async def test_it_ends_when_its_parent_is_gone_or_asks(data: Data, how: str, voice: list[JournalPacket]) -> None:
     write_events(data, *OPENING)

@@ -4,7 +4,7 @@ A model of the strictest disk that POSIX allows. Of a file only that stays for s
 fsync or fdatasync, of a folder only the names that it had at its last fsync, and the folder itself only if its own
 name stays. Of everything later each part may be there or not, by chance and in any order: bytes behind the synced ones
 up to any length, or with zeros or garbage in their place; new names, or the old ones that they replaced; removed files
-again. Only a rename is one step: the file has its old name or the new one.
+again (not removed folders). Only a rename is one step: the file or folder has its old name or the new one.
 
 Calls of `os.fsync` and `os.fdatasync` of this process are seen, which is how Stemroom syncs; SQLite's own are not: a
 database of SQLite is copied as of its last transaction, as its `synchronous=FULL` has it.
@@ -99,10 +99,11 @@ class Disk:
 
     def _cut_folder(self, folder: Path, into: Path, chance: random.Random, *, top: bool = False) -> None:
         before, now = self._durable.get(folder.stat().st_ino, {}), self._names(folder)
+        called = {inode: name for name, inode in now.items()}
         for name, inode in self._chosen(before, now, chance).items():
             if top and name.startswith(self._databases):
                 continue
-            path = folder / name
+            path = folder / called.get(inode, name)
             if path.is_dir() and not path.is_symlink():
                 (into / name).mkdir(mode=0o700)
                 self._cut_folder(path, into / name, chance)

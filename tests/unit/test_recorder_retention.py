@@ -1,6 +1,7 @@
 """A track's journal goes by its own file alone; what no file was made from stays; events go last."""
 
 import os
+import random
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,8 @@ import pytest
 
 from recorder.manifest import Segment
 from recorder.memo import Delivered
-from recorder.retention import DAY_S, EVENTS_KEPT_DAYS, expire_recording, expire_tracks
+from recorder.retention import DAY_S, EVENTS_KEPT_DAYS, expire_recording, expire_tracks, remove_doomed
+from tests.support.power_loss import watched
 
 NOW_S = 2_000_000_000.0
 EVENTS = "events-0000000000000001.journal"
@@ -58,3 +60,34 @@ def test_events_stay_longer_while_a_local_copy_is_unfinished(
     assert expire_recording(spool, work, 7, complete, NOW_S + days * DAY_S + 1)
     assert not spool.exists()
     assert not work.exists()
+
+
+def test_a_power_failure_leaves_all_of_a_recording_or_nothing_that_is_worked_on(tmp_path: Path) -> None:
+    """Events without their tracks' memos once made a manifest without files, which replaced the good one."""
+    spool, work = tmp_path / "data" / "spool" / "rec_a", tmp_path / "data" / "work" / "rec_a"
+    spool.mkdir(parents=True)
+    work.mkdir(parents=True)
+    for name in (EVENTS, EVENTS.replace("1.", "2.")):
+        (spool / name).touch()
+        os.utime(spool / name, (NOW_S, NOW_S))
+    remember(work, "seg_a", 8)
+    with watched(tmp_path / "data", tmp_path / "hold") as disk:
+        cuts = []
+
+        def cut(_: int = 0) -> None:
+            for seed in range(20):
+                cuts.append(tmp_path / f"cut-{len(cuts)}")
+                disk.cut(cuts[-1], random.Random(seed))
+
+        disk.on_sync = cut
+        assert expire_recording(spool, work, 7, True, NOW_S + 8 * DAY_S)
+        cut()
+    whole = 0
+    for left in cuts:
+        if (left / "spool" / "rec_a").exists():
+            assert len(os.listdir(left / "spool" / "rec_a")) == 2
+            assert os.listdir(left / "work" / "rec_a") == ["seg_a.json"]
+            whole += 1
+        remove_doomed(left / "spool", left / "work")
+        assert os.listdir(left / "spool") in ([], ["rec_a"])
+    assert 0 < whole < 20

@@ -80,6 +80,17 @@ def test_a_rename_that_was_not_synced_leaves_the_old_name_or_the_new_one(tmp_pat
     assert outcomes(tmp_path, write, names) == {("a",), ("draft",)}
 
 
+def test_a_renamed_folder_keeps_what_is_in_it_under_either_name(tmp_path: Path) -> None:
+    (tmp_path / "data" / "old").mkdir(parents=True)
+    (tmp_path / "data" / "old" / "a").write_bytes(b"1")
+
+    def look(cut: Path) -> object:
+        return [(path.name, content(path)) for path in cut.iterdir()].pop()
+
+    found = outcomes(tmp_path, lambda folder: (folder / "old").rename(folder / "new"), look)
+    assert found == {("old", b"1"), ("new", b"1")}
+
+
 def test_what_was_replaced_or_removed_may_come_back_whole(tmp_path: Path) -> None:
     def write(folder: Path) -> None:
         for name in ("a", "gone"):
