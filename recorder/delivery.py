@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from recorder.events import TakeOpened
 from recorder.manifest import CONTENT_TYPE, Manifest, Segment, file_key, manifest_key
 from recorder.progressive import GrowingFile, ProgressiveUpload
+from recorder.report import report_key
 from storage import models
 from storage.catalog import Catalog, CatalogConflict
 from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
@@ -163,6 +164,15 @@ class Delivery:
         await persistently("manifest_upload", lambda: self._store.put(key, data, content_type=CONTENT_TYPE), **ids)
         await persistently("recording_row", say_finished, **ids)
         log.info("recording_finished", takes=len(manifest.takes), **ids)
+
+    async def put_report(self, manifest: Manifest, data: bytes) -> None:
+        """Write the integrity report (`data`: encoded) of the recording that this is the manifest of."""
+        key = report_key(manifest.session_id, manifest.recording_id)
+        await persistently(
+            "report_upload",
+            lambda: self._store.put(key, data, content_type=CONTENT_TYPE),
+            recording_id=manifest.recording_id,
+        )
 
     async def fetch(self, key: str, size_bytes: int, sha256: str, target: Path) -> None:
         """Append an object to a file, compared. Raises ObjectNotFound; `target` is unchanged when it raises."""

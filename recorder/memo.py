@@ -4,6 +4,7 @@ import msgspec
 
 from recorder.events import TakeOpened
 from recorder.manifest import Segment
+from recorder.report import SegmentFigures
 
 EVENTS_PREFIX = "events-"
 
@@ -14,6 +15,8 @@ class Delivered(msgspec.Struct):
     delivered_s: float = 0.0
     """Unix time when it was verified in the store; 0: not noted, the file's own time counts."""
     take: TakeOpened | None = None
+    figures: SegmentFigures | None = None
+    """Of a server file; None: an earlier version made it."""
 
 
 decode = msgspec.json.Decoder(Delivered).decode

@@ -18,14 +18,16 @@ import structlog
 
 from recorder.delivery import Delivery
 from recorder.events import TakeOpened
+from recorder.grading import grade_recording
 from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
 from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
-from recorder.manifest import Segment, encode, file_key
+from recorder.manifest import Manifest, Segment, encode, file_key
 from recorder.memo import EVENTS_PREFIX, Delivered, decode
 from recorder.progressive import GrowingFile
 from recorder.reader import JournalReader, JournalState
 from recorder.recording_state import Capture, RecordingState
+from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
 from recorder.track_file import container_of
 from recorder.track_task import POLL_S, TrackTask
@@ -33,6 +35,7 @@ from recorder.track_task import POLL_S, TrackTask
 log = structlog.get_logger()
 
 MANIFEST_NAME = "manifest.json"
+REPORT_NAME = "report.json"
 FAULT_PAUSE_S = 15.0
 """Before what failed unexpectedly is tried again."""
 
@@ -66,6 +69,7 @@ class RecordingWork:
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
         self._manifest = self._read(MANIFEST_NAME)
+        self._report = self._read(REPORT_NAME)
         self._unsaved: dict[str, bytes] = {}
         """Files for the work folder that could not be written, by name."""
         self._save_at_s = 0.0
@@ -160,7 +164,7 @@ class RecordingWork:
                 else:
                     ids = (self._state.session_id, self._state.recording_id)
                     await self._delivery.deliver(segment, task.path, take, *ids, upload)
-            done = Delivered(take.take_id, segment, time.time(), take)
+            done = Delivered(take.take_id, segment, time.time(), take, task.figures)
             self._remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
@@ -204,10 +208,20 @@ class RecordingWork:
                 server.setdefault(done.take_id, []).append(done.segment)
         manifest = state.manifest(server, local)
         data = encode(manifest)
-        if data != self._manifest:
+        if data != self._manifest or not self._report:
+            await self._write_report(manifest)
             await self._delivery.finish(manifest, data)
             self._manifest = data
             self._write(MANIFEST_NAME, data)
+
+    async def _write_report(self, manifest: Manifest) -> None:
+        """When it is not what was written last. Before the manifest, so that a finished recording has its report."""
+        figures = {id: done.figures for id, done in self._segments.items() if done.figures is not None}
+        data = encode_report(grade_recording(manifest, figures))
+        if data != self._report:
+            await self._delivery.put_report(manifest, data)
+            self._report = data
+            self._write(REPORT_NAME, data)
 
     def _recall(self) -> None:
         """What was stored is in the manifest also when its journal is deleted."""

@@ -5,10 +5,11 @@ the samples of the file count the time; video gaps stay empty; both are listed.
 """
 
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from recorder.frames import FrameAssembler
+from recorder.frames import FrameAssembler, MediaFrame
 from recorder.journal import FileHeader, JournalDropped, JournalPacket, JournalReport, Record, TrackHeader
 from recorder.manifest import ClockCorrection, Gap, PacketCounts, Segment
 from recorder.reorder import Missing, Ordered, Reorder
@@ -28,12 +29,30 @@ FILL_QUANTUM_TOC = 28 << 3
 STEREO_BIT = 4
 
 
+class FrameObserver(Protocol):
+    """Is told what is in the file, in order. Must not raise; nothing that it does changes a byte."""
+
+    def placed(self, frame: MediaFrame, position_ns: int) -> None:
+        """`frame` was written. `position_ns`: since the first sample."""
+
+    def gap(self, position_ns: int, duration_ns: int, reason: str) -> None:
+        """Before the next frame, from `position_ns` on. `reason`: of `Gap`."""
+
+
 class TrackPipeline:
     """Blocking, from one thread at a time. Raises av.FFmpegError and OSError out of the muxer."""
 
-    def __init__(self, header: FileHeader, track: TrackHeader, folder: Path, settings: RecorderSettings) -> None:
+    def __init__(
+        self,
+        header: FileHeader,
+        track: TrackHeader,
+        folder: Path,
+        settings: RecorderSettings,
+        observer: FrameObserver | None = None,
+    ) -> None:
         stream = track.stream
         self._track = track
+        self._observer = observer
         self._audio = stream.codec == "opus"
         _, extension, self._content_type = container_of(stream.codec)
         self.path = folder / f"{track.segment_id}.{extension}"
@@ -128,6 +147,8 @@ class TrackPipeline:
             if self._audio:
                 self._toc = opus.concealment(frame.data)
             self._end = max(self._end, position + frame.duration_ticks)
+            if self._observer is not None:
+                self._observer.placed(frame, self._timeline.to_ns(position - self._begin))
 
     def _bridge(self, position: int, reason: str) -> None:
         """From the end of what is written to the next frame."""
@@ -140,6 +161,8 @@ class TrackPipeline:
             self._list_gap(step_ns, reason)
 
     def _list_gap(self, duration_ns: int, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.gap(self._timeline.to_ns(self._end - (self._begin or 0)), duration_ns, reason)
         if len(self._gaps) < MAX_GAPS:
             self._gaps.append(Gap(self._timeline.to_ns(self._end), duration_ns, reason))
         else:

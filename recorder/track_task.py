@@ -17,6 +17,8 @@ import structlog
 from recorder.journal import FileHeader, TrackHeader
 from recorder.manifest import Segment
 from recorder.reader import JournalReader, JournalState
+from recorder.report import SegmentFigures
+from recorder.segment_probe import SegmentProbe
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
 
@@ -59,6 +61,8 @@ class TrackTask:
         """Known as soon as the journal's first record was read."""
         self.path: Path | None = None
         """The file."""
+        self.figures: SegmentFigures | None = None
+        """What was found in it; None until it is complete."""
         self._journal = journal
         self._folder = folder
         self._settings = settings
@@ -85,6 +89,7 @@ class TrackTask:
         """From the beginning of the journal, whatever an earlier attempt or process left behind."""
         reader = JournalReader(self._journal)
         pipeline: TrackPipeline | None = None
+        probe: SegmentProbe | None = None
         try:
             while reader.state is JournalState.GROWING:
                 records = await in_thread(self._threads, reader.read)
@@ -94,16 +99,18 @@ class TrackTask:
                         return self._given_up("not the journal of a track")
                     self.header = header.track
                     self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    pipeline = TrackPipeline(header, header.track, self._folder, self._settings)
+                    probe = SegmentProbe(header.track)
+                    pipeline = TrackPipeline(header, header.track, self._folder, self._settings, probe)
                     self.path = pipeline.path
                 if pipeline is not None and records:
                     await in_thread(self._threads, pipeline.feed, records)
                 elif reader.state is JournalState.GROWING:
                     await asyncio.sleep(POLL_S)
             self._over = True
-            if pipeline is None:
+            if pipeline is None or probe is None:
                 return self._given_up(reader.problem or "the journal has no header")
             segment = await in_thread(self._threads, pipeline.finish)
+            self.figures = await in_thread(self._threads, probe.finish)
             note_end(segment, reader)
             if segment.torn:
                 log.warning(

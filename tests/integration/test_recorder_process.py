@@ -25,6 +25,8 @@ from recorder.events import (
 from recorder.journal import JournalPacket, encode_end, encode_event, encode_head, events_name
 from recorder.manifest import Manifest, Segment, manifest_key
 from recorder.manifest import decode as decode_manifest
+from recorder.report import Report, report_key
+from recorder.report import decode as decode_report
 from recorder.settings import RecorderSettings
 from storage.models import Segment as SegmentRow
 from storage.models import Take
@@ -193,6 +195,61 @@ def _leads_to(link: Path, path: Path) -> bool:
         return link.readlink() == path
     except FileNotFoundError:
         return False
+
+
+async def stored_report(data: Data) -> Report:
+    return decode_report(await data.read(report_key(SESSION, RECORDING)))
+
+
+async def test_a_recording_has_a_report_beside_its_manifest(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket]
+) -> None:
+    """The sound lacks a tenth of a second, the picture nothing."""
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, CAMERA_HEADER, camera)
+    lost = {voice[0].sequence + number for number in range(50, 55)}
+    write_journal(data.spool, MICROPHONE_HEADER, (packet for packet in voice if packet.sequence not in lost))
+    manifest = await finished_manifest(data)
+    report = await stored_report(data)
+    assert (report.session_id, report.recording_id) == (SESSION, RECORDING)
+    takes = {take.kind: take for take in report.takes}
+    assert (takes["microphone"].grade, takes["microphone"].reasons[0]) == (
+        "D",
+        "2.5 % of the sound is concealed, because it never came (100 ms).",
+    )
+    assert takes["camera"].reasons == ["When it begins is known to ±50 ms only."]
+    assert (report.grade, report.reasons) == ("D", ["1 of 2 takes has grade D."])
+    for take in report.takes:
+        [segment] = take.segments
+        assert segment.packets == segments(manifest)[segment.segment_id].packets
+        assert segment.figures is not None
+        assert segment.figures.problem == ""
+    video = takes["camera"].segments[0].figures
+    assert video is not None
+    assert video.video is not None
+    assert (video.video.frames, video.video.undecodable, video.video.black) == (120, 0, 0)
+
+
+async def test_killed_and_made_again_the_report_is_the_same(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket]
+) -> None:
+    """From memos when the report is gone, from the journals when those are gone too."""
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, CAMERA_HEADER, camera)
+    write_journal(data.spool, MICROPHONE_HEADER, voice)
+    key = report_key(SESSION, RECORDING)
+    async with recorder(data.folder) as process:
+        await process.event("segment_stored")
+        await process.kill()
+    await finished_manifest(data)
+    first = await data.read(key)
+    assert all(take.segments[0].figures is not None for take in decode_report(first).takes)
+    for memo in ("report.json", f"{MICROPHONE_SEGMENT}.json", f"{CAMERA_SEGMENT}.json"):
+        await data.store.delete(key)
+        (data.work / "report.json").unlink()
+        (data.work / memo).unlink(missing_ok=True)
+        await finished_manifest(data)
+        assert await data.read(key) == first
 
 
 async def test_torn_journals_are_finished_and_say_so(

@@ -3,13 +3,14 @@
 For raw peers whose recordings are to be opened and read back. RTP payloads of a frame come from `vp8_payloads`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
 import numpy as np
+import numpy.typing as npt
 
-from tests.support.media import FPS, HEIGHT, SAMPLE_RATE_HZ, WIDTH, background, frame, sound
+from tests.support.media import FPS, HEIGHT, SAMPLE_RATE_HZ, WIDTH, Luma, background, frame, sound
 
 OPUS_SAMPLES = 960
 """20 ms."""
@@ -19,6 +20,12 @@ MAX_PAYLOAD_BYTES = 1150
 
 def vp8_frames(count: int, *, keyframe_every: int = 60) -> list[bytes]:
     """`count` frames from number 0 on, 640x360 at 30 fps."""
+    texture = background()
+    return vp8_of([frame(number, texture) for number in range(count)], keyframe_every=keyframe_every)
+
+
+def vp8_of(lumas: Sequence[Luma], *, keyframe_every: int = 60) -> list[bytes]:
+    """Frames of these luma planes, shape (360, 640), without colour, at 30 fps."""
     codec = av.CodecContext.create("libvpx", "w")
     assert isinstance(codec, av.VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -26,31 +33,37 @@ def vp8_frames(count: int, *, keyframe_every: int = 60) -> list[bytes]:
     codec.bit_rate = 1_500_000
     codec.gop_size = keyframe_every
     codec.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
-    texture = background()
     chroma = np.full((HEIGHT // 2, WIDTH), 128, np.uint8)
     encoded: list[bytes] = []
-    for number in range(count):
-        picture = av.VideoFrame.from_ndarray(np.vstack([frame(number, texture), chroma]), format="yuv420p")
+    for number, luma in enumerate(lumas):
+        picture = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), format="yuv420p")
         picture.pts = number
         picture.time_base = codec.time_base
         encoded += [bytes(packet) for packet in codec.encode(picture)]
     encoded += [bytes(packet) for packet in codec.encode(None)]
-    assert len(encoded) == count
+    assert len(encoded) == len(lumas)
     return encoded
 
 
 def opus_packets(count: int, *, fec: bool = False) -> list[bytes]:
     """`count` packets of 20 ms, stereo, of the known sound. `fec`: as for speech on a lossy path, with in-band FEC."""
+    samples = sound()
+    places = np.arange(count) * OPUS_SAMPLES % (len(samples) - OPUS_SAMPLES)
+    return opus_of(np.concatenate([samples[place : place + OPUS_SAMPLES] for place in places]), fec=fec)
+
+
+def opus_of(samples: npt.NDArray[np.int16], *, fec: bool = False, bit_rate: int = 64_000) -> list[bytes]:
+    """Packets of 20 ms of 16-bit stereo, shape (samples, 2); what does not fill a packet is left out."""
+    count = len(samples) // OPUS_SAMPLES
     codec = av.CodecContext.create("libopus", "w")
     assert isinstance(codec, av.AudioCodecContext)
     codec.sample_rate, codec.format, codec.layout = SAMPLE_RATE_HZ, "s16", "stereo"
-    codec.bit_rate = 32_000 if fec else 64_000
+    codec.bit_rate = 32_000 if fec else bit_rate
     if fec:
         codec.options = {"application": "voip", "fec": "1", "packet_loss": "20"}
-    samples = sound()
     encoded: list[bytes] = []
     for number in range(count):
-        begin = number * OPUS_SAMPLES % (len(samples) - OPUS_SAMPLES)
+        begin = number * OPUS_SAMPLES
         block = np.ascontiguousarray(samples[begin : begin + OPUS_SAMPLES].reshape(1, -1))
         pcm = av.AudioFrame.from_ndarray(block, format="s16", layout="stereo")
         pcm.sample_rate, pcm.pts = SAMPLE_RATE_HZ, number * OPUS_SAMPLES

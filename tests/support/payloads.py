@@ -26,10 +26,12 @@ ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def encode(codec: str, count: int, *, width: int = 320, height: int = 240, key_every: int = 30) -> list[bytes]:
-    """`count` frames of moving noise, in presentation order."""
+def encode(
+    codec: str, count: int, *, width: int = 320, height: int = 240, key_every: int = 30, luma: int | None = None
+) -> list[bytes]:
+    """`count` frames of moving noise, or of one grey of this luma (16 black, 235 white), in presentation order."""
     try:
-        return _encode(codec, count, width, height, key_every)
+        return _encode(codec, count, width, height, key_every, luma)
     finally:
         _leave_real_time()
 
@@ -42,7 +44,7 @@ def _leave_real_time() -> None:
             os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
 
 
-def _encode(codec: str, count: int, width: int, height: int, key_every: int) -> list[bytes]:
+def _encode(codec: str, count: int, width: int, height: int, key_every: int, luma: int | None) -> list[bytes]:
     os.environ["SVT_LOG"] = "0"  # it writes to standard error by itself
     name, options = ENCODERS[codec]
     context = av.CodecContext.create(name, "w")
@@ -54,9 +56,12 @@ def _encode(codec: str, count: int, width: int, height: int, key_every: int) -> 
     context.gop_size = key_every
     context.options = options
     noise = np.random.default_rng(7).integers(0, 255, (height * 3 // 2, width), np.uint8)
+    grey = np.full_like(noise, 128)
+    grey[:height] = luma or 0
     encoded: list[bytes] = []
     for number in range(count):
-        picture = av.VideoFrame.from_ndarray(np.roll(noise, number * 3, axis=1) // 3 + 80, format="yuv420p")
+        image = grey if luma is not None else np.roll(noise, number * 3, axis=1) // 3 + 80
+        picture = av.VideoFrame.from_ndarray(image, format="yuv420p")
         picture.pts = number
         picture.time_base = context.time_base
         encoded += [bytes(packet) for packet in context.encode(picture)]
