@@ -3,20 +3,31 @@
 Guarantees: file names that people see are plain ASCII made of the display name, and never part of a path here.
 """
 
+import asyncio
 import re
 import unicodedata
 from collections import Counter
 from typing import Literal, cast
 
+import msgspec
+import structlog
+
+from recorder.report import Grade, report_key
 from signaling import rest
 from signaling.clock import NS_PER_MS
 from signaling.problems import Problem
 from storage.catalog import Catalog
 from storage.models import Recording, Segment, Take
-from storage.objects import ObjectNotFound, ObjectStore
+from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
+
+log = structlog.get_logger()
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 """Some 20,000 segments."""
+MAX_REPORT_BYTES = 16 * 1024 * 1024
+"""Some 50 kB an hour and file."""
+REPORT_S = 3.0
+"""A store that is away delays the list of files by no more."""
 MAX_SLUG = 40
 
 SUFFIXES = {"video/webm": "webm", "audio/webm": "webm", "video/x-matroska": "mkv", "audio/x-matroska": "mkv"}
@@ -32,6 +43,8 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
     segments = await catalog.segments(recording.id)
     recorded = {take.participant_id for take in takes}
     people = {row.id: row for row in await catalog.participants(recording.session_id) if row.id in recorded}
+    report = await _report(store, recording)
+    grades = {take.take_id: take for take in report.takes} if report is not None else {}
     numbers: Counter[tuple[str, str]] = Counter()
 
     def view(take: Take, segment: Segment) -> rest.SegmentView:
@@ -46,6 +59,8 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
         started_at=recording.started_at.isoformat(),
         started_ms=recording.started_ns / NS_PER_MS,
         stopped_ms=None if recording.stopped_ns is None else recording.stopped_ns / NS_PER_MS,
+        grade=report.grade if report is not None else None,
+        report_url=_report_url(store, recording, url_life_s) if report is not None else None,
         participants=[
             rest.RecordedParticipant(participant_id=row.id, display_name=row.display_name, role=row.role)
             for row in people.values()
@@ -56,11 +71,49 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
                 participant_id=take.participant_id,
                 kind=take.kind,
                 slot=take.slot,
+                grade=grades[take.id].grade if take.id in grades else None,
+                reasons=grades[take.id].reasons if take.id in grades else [],
                 segments=[view(take, segment) for segment in segments if segment.take_id == take.id],
             )
             for take in takes
         ],
     )
+
+
+class _TakeGrade(msgspec.Struct):
+    """What is shown of `recorder.report.TakeReport`; the figures are not looked at."""
+
+    take_id: str
+    grade: Grade | None
+    reasons: list[str]
+
+
+class _Grades(msgspec.Struct):
+    grade: Grade | None
+    takes: list[_TakeGrade]
+
+
+_decode_grades = msgspec.json.Decoder(_Grades).decode
+
+
+async def _report(store: ObjectStore, recording: Recording) -> _Grades | None:
+    """None: it is not written yet, or cannot be had now; the files are shown all the same."""
+    if recording.state != "finished":
+        return None
+    key = report_key(recording.session_id, recording.id)
+    try:
+        async with asyncio.timeout(REPORT_S):
+            return _decode_grades(b"".join([piece async for piece in store.get(key, length=MAX_REPORT_BYTES)]))
+    except ObjectNotFound:
+        return None  # made by an earlier version
+    except (ObjectStoreError, TimeoutError, msgspec.MsgspecError) as error:
+        log.warning("report_unreadable", recording_id=recording.id, reason=str(error)[:500])
+        return None
+
+
+def _report_url(store: ObjectStore, recording: Recording, url_life_s: int) -> str:
+    key = report_key(recording.session_id, recording.id)
+    return store.presign_get(key, expires_s=url_life_s, filename=f"{recording.id}-report.json")
 
 
 async def manifest(store: ObjectStore, recording: Recording) -> bytes:

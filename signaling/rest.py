@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from recorder.report import Grade
 from sfu.interfaces import TrackKind
 from signaling import text
 from signaling.capture_progress import MAX_CHUNKS
@@ -144,6 +145,10 @@ class TakeView(Reply):
     participant_id: str
     kind: str
     slot: int
+    grade: Grade | None
+    """Of its server copy (docs/producer.md); None: there is no report yet, or no server copy."""
+    reasons: list[str]
+    """Sentences, the worst first."""
     segments: list[SegmentView]
 
 
@@ -153,6 +158,10 @@ class RecordingDetail(Reply):
     started_at: str
     started_ms: float
     stopped_ms: float | None
+    grade: Grade | None
+    """Of its worst take."""
+    report_url: str | None
+    """The integrity report as an attachment; None until it is written."""
     participants: list[RecordedParticipant]
     takes: list[TakeView]
 

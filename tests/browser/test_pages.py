@@ -3,6 +3,7 @@
 Buttons and fields are found by role and name, as a screen reader offers them.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -472,7 +473,26 @@ async def test_files_need_the_host_link_and_play_in_the_page(studio: Studio, roo
         async with files.page.expect_download() as download:
             await files.page.get_by_role("link", name=f"Download {name}").click()
         assert (await (await download.value).path()).stat().st_size > 1000
+    await grades_are_shown(files.page)
     assert await files.all_complaints() == []
+
+
+async def grades_are_shown(page: Page) -> None:
+    """As words, of each take and of the recording, and as they stand in the report that the page links to."""
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Report").click()
+    report = json.loads((await (await download.value).path()).read_bytes())
+    assert len(report["takes"]) == 2
+    shown = page.get_by_role("list", name="Server copies of Fil, graded").locator(":scope > li")
+    await expect(shown).to_have_count(2)
+    for take in report["takes"]:
+        row = shown.filter(has_text=take["kind"].capitalize())
+        badge = row.locator(".grade")
+        await expect(badge).to_have_text(re.compile(f"^Grade {take['grade']}: [a-z ]+$"))
+        for reason in take["reasons"] or ["Nothing is missing"]:
+            await expect(row).to_contain_text(reason)
+    head = page.locator(".recording-head .grade")
+    await expect(head).to_have_text(re.compile(f"^Grade {report['grade']}: "))
 
 
 def test_sources_are_the_known_ones() -> None:

@@ -15,10 +15,13 @@ from recorder.events import (
     TrackMuteChanged,
 )
 from recorder.journal import FileHeader, JournalDecoder
+from recorder.report import Report, TakeReport, report_key
+from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
 from recorder.writer import SpoolWriter
 from signaling.settings import SessionSettings
 from storage.models import Segment
+from storage.objects import ObjectStoreError
 from tests.support.control import Control, Json, Page, start_control
 from tests.support.fake_spool import FakeTap
 
@@ -297,6 +300,87 @@ async def test_a_recording_shows_its_takes_with_urls_of_what_is_stored(control: 
     assert "Content-Disposition" not in played.headers
     downloaded = await control.call("GET", done["download_url"])
     assert done["file_name"] in downloaded.headers["Content-Disposition"]
+    await page.socket.close()
+
+
+REASON = "For 2.0 s its sender captured nothing (2.0 %)."
+
+
+async def put_report(control: Control, session: Json, recording: Json, data: bytes | None = None) -> None:
+    """As the recorder writes it: the take's grade is D."""
+    [take] = await control.studio.catalog.takes(recording["recording_id"])
+    ids = {"session_id": session["session_id"], "recording_id": recording["recording_id"]}
+    kept = {"participant_id": take.participant_id, "kind": take.kind, "slot": take.slot}
+    graded = TakeReport(
+        take_id=take.id, grade="D", reasons=[REASON], duration_ms=0, between_files_ms=0, segments=[], **kept
+    )
+    report = Report(**ids, grade="D", reasons=["1 of 1 take has grade D."], takes=[graded])
+    key = report_key(**ids)
+    await control.studio.store.put(key, data or encode_report(report), content_type="application/json")
+
+
+async def test_grades_come_with_the_finished_recording_and_the_report_with_them(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    recording = await control.record(session)
+    await publish(page, "camera")
+    control.peer(session, joined).hear("0")
+    await control.stop(session, recording)
+    await put_report(control, session, recording)
+
+    async def shown() -> Json:
+        detail: Json = (await control.call("GET", path_of(session, recording), token=session["host_secret"])).json
+        return detail
+
+    early = await shown()
+    assert (early["grade"], early["report_url"]) == (None, None)
+    assert (early["takes"][0]["grade"], early["takes"][0]["reasons"]) == (None, [])
+    await control.studio.catalog.set_recording_state(recording["recording_id"], "finished")
+    detail = await shown()
+    assert (detail["grade"], detail["takes"][0]["grade"], detail["takes"][0]["reasons"]) == ("D", "D", [REASON])
+    report = await control.call("GET", detail["report_url"])
+    assert (report.status, report.json["takes"][0]["grade"]) == (200, "D")
+    assert f"{recording['recording_id']}-report.json" in report.headers["Content-Disposition"]
+    await page.socket.close()
+
+
+async def test_files_are_shown_without_a_report_that_cannot_be_read(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    recording = await control.record(session)
+    await publish(page, "camera")
+    control.peer(session, joined).hear("0")
+    await control.stop(session, recording)
+    await control.studio.catalog.set_recording_state(recording["recording_id"], "finished")
+
+    async def grade() -> object:
+        answer = await control.call("GET", path_of(session, recording), token=session["host_secret"])
+        assert (answer.status, len(answer.json["takes"]), answer.json["report_url"]) == (200, 1, None)
+        return answer.json["grade"]
+
+    assert await grade() is None, "an earlier version made it"
+    for data in (b'{"grade": "Z", "takes": []}', b'{"grade": "A"', b"\xff"):
+        await put_report(control, session, recording, data)
+        assert await grade() is None
+    await put_report(control, session, recording)
+
+    def away(*_: object, **__: object) -> None:
+        raise ObjectStoreError("unavailable", "the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(control.studio.store, "get", away)
+        assert await grade() is None
+
+    async def hanging(*_: object, **__: object) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(control.studio.store, "get", hanging)
+        patched.setattr("signaling.files.REPORT_S", 0.05)
+        assert await grade() is None
     await page.socket.close()
 
 

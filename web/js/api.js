@@ -139,11 +139,24 @@ export const stopRecording = (sessionId, recordingId, token) =>
  * @property {string | null} download_url
  */
 
-/** @typedef {{take_id: string, participant_id: string, kind: import('./messages.js').TrackKind, slot: number, segments: SegmentFile[]}} Take */
+/** @typedef {'A' | 'B' | 'C' | 'D' | 'E' | 'F'} Grade */
+
+/**
+ * @typedef {object} Take
+ * @property {string} take_id
+ * @property {string} participant_id
+ * @property {import('./messages.js').TrackKind} kind
+ * @property {number} slot
+ * @property {Grade | null} grade of its server copy; null: there is no report yet
+ * @property {string[]} reasons sentences, the worst first
+ * @property {SegmentFile[]} segments
+ */
 
 /**
  * @typedef {RecordingView & {
  *   started_at: string,
+ *   grade: Grade | null,
+ *   report_url: string | null,
  *   participants: {participant_id: string, display_name: string, role: string}[],
  *   takes: Take[],
  * }} RecordingDetail

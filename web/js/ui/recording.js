@@ -7,6 +7,7 @@
 import * as api from '../api.js';
 import { h, setText } from './dom.js';
 import { clockTime } from './format.js';
+import { TakeGrade, showGrade } from './grade.js';
 import { icon } from './icons.js';
 import { explain } from './problems.js';
 import { SegmentRow } from './segment.js';
@@ -31,6 +32,8 @@ export class RecordingCard {
   #recordingId;
   #token;
   #state = h('span', { class: 'pill' });
+  #grade = h('span', { class: 'grade', hidden: true });
+  #report = h('a', { class: 'button button-small', hidden: true }, icon('download'), h('span', {}, 'Report'));
   #summary = h('p', { class: 'hint' });
   #timeline = new Timeline();
   #people = h('div', { class: 'people' });
@@ -38,6 +41,8 @@ export class RecordingCard {
   #sections = new Map();
   /** @type {Map<string, SegmentRow>} */
   #rows = new Map();
+  /** @type {Map<string, TakeGrade>} */
+  #grades = new Map();
   #loadedMs = -Infinity;
   #seen = '';
   #changedMs = performance.now();
@@ -58,7 +63,7 @@ export class RecordingCard {
     this.element = h(
       'article',
       { class: 'card recording', 'data-recording-id': recordingId, 'aria-labelledby': `${recordingId}-title` },
-      h('header', { class: 'recording-head' }, h('h2', { id: `${recordingId}-title` }, `Recording ${number}`), this.#state, h('span', { class: 'spacer' }), manifest),
+      h('header', { class: 'recording-head' }, h('h2', { id: `${recordingId}-title` }, `Recording ${number}`), this.#state, this.#grade, h('span', { class: 'spacer' }), this.#report, manifest),
       this.#summary,
       this.#timeline.element,
       this.#people,
@@ -85,6 +90,9 @@ export class RecordingCard {
     this.#seen = seen;
     setText(this.#state, STATES[recording.state]);
     this.element.dataset['state'] = recording.state;
+    showGrade(this.#grade, recording.grade);
+    this.#report.hidden = recording.report_url === null;
+    if (recording.report_url) this.#report.href = recording.report_url;
     setText(this.#summary, summary(recording));
     this.#timeline.update(recording);
     for (const participant of recording.participants) {
@@ -102,12 +110,14 @@ export class RecordingCard {
   #updateParticipant(id, name, takes, zeroMs) {
     let section = this.#sections.get(id);
     if (!section) {
-      section = h('section', { class: 'person', 'aria-label': `Files of ${name}` }, h('h3', {}, h('bdi', {}, name)), h('ul', { class: 'segments' }));
+      section = h('section', { class: 'person', 'aria-label': `Files of ${name}` }, h('h3', {}, h('bdi', {}, name)), h('ul', { class: 'segments' }), h('ul', { class: 'take-grades', 'aria-label': `Server copies of ${name}, graded` }));
       this.#sections.set(id, section);
       this.#people.append(section);
     }
-    const list = /** @type {HTMLElement} */ (section.lastElementChild);
+    const [, list, grades] = /** @type {HTMLElement[]} */ ([...section.children]);
+    if (!list || !grades) return;
     for (const take of takes) {
+      this.#updateGrade(take, grades);
       for (const segment of take.segments) {
         let row = this.#rows.get(segment.segment_id);
         if (!row) {
@@ -118,6 +128,18 @@ export class RecordingCard {
         row.update(segment, zeroMs);
       }
     }
+  }
+
+  /** @param {Take} take @param {HTMLElement} list */
+  #updateGrade(take, list) {
+    let grade = this.#grades.get(take.take_id);
+    if (!grade) {
+      if (!take.grade) return;
+      grade = new TakeGrade(label(take, 'server'));
+      this.#grades.set(take.take_id, grade);
+      insertSorted(list, grade.element, `${take.kind} ${take.slot}`);
+    }
+    grade.update(take.grade, take.reasons);
   }
 
   /** @param {string} segmentId */
