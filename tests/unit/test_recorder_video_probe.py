@@ -12,7 +12,8 @@ from tests.support.encoded import vp8_of
 from tests.support.payloads import PAYLOADS, encode
 
 S = 1_000_000_000
-BLACK, GREY = 16, 90
+BLACK, GREY = 16, 50
+"""Luma; a dark room is not black."""
 
 
 def frame(data: bytes, key: bool, size: tuple[int, int] | None = None) -> MediaFrame:
