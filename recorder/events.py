@@ -19,6 +19,23 @@ class ParticipantSeen(msgspec.Struct, tag_field="type", tag="participant_seen", 
     participant_id: str
     display_name: str
     role: str
+    at_ns: int | None = None
+    """When it joined, or the recording began with it; None in journals of versions that did not say so."""
+
+
+class ParticipantGone(msgspec.Struct, tag_field="type", tag="participant_gone", kw_only=True):
+    """It left, or did not come back from a lost connection."""
+
+    participant_id: str
+    at_ns: int
+
+
+class SpeakersChanged(msgspec.Struct, tag_field="type", tag="speakers_changed", kw_only=True):
+    at_ns: int
+    dominant: str | None
+    """Who leads the conversation, or led until everybody fell silent."""
+    speaking: list[str]
+    """The leading one first."""
 
 
 class TakeOpened(msgspec.Struct, tag_field="type", tag="take_opened", kw_only=True):
@@ -67,6 +84,8 @@ class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped"
 RecordingEvent = (
     RecordingStarted
     | ParticipantSeen
+    | ParticipantGone
+    | SpeakersChanged
     | TakeOpened
     | TrackMuteChanged
     | CaptureOpened

@@ -4,10 +4,35 @@ from collections import Counter
 
 import msgspec
 
-from recorder.journal import FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport, Record
+from recorder.journal import (
+    FileHeader,
+    JournalDropped,
+    JournalEnd,
+    JournalMute,
+    JournalPacket,
+    JournalPicture,
+    JournalReception,
+    JournalReport,
+    Record,
+    TrackRecord,
+)
+from sfu.interfaces import Reception
 
 MAX_SECONDS = 1 << 20
 """Of which the rate is kept, 12 days. What comes later, or before the session began, is counted and not drawn."""
+
+
+MAX_PICTURES = 100
+"""Changes of the picture that are kept."""
+
+_NAMES = {
+    JournalReport: "sender_report",
+    JournalDropped: "dropped",
+    JournalPicture: "picture",
+    JournalMute: "muted",
+    JournalReception: "reception",
+    JournalEnd: "end",
+}
 
 
 class Inspection:
@@ -16,7 +41,11 @@ class Inspection:
     def __init__(self) -> None:
         self.header: FileHeader | None = None
         self.packets = self.payload_bytes = 0
-        self.reports = self.dropped = 0
+        self.reports = self.dropped = self.mutes = 0
+        self.pictures: list[JournalPicture] = []
+        """At most MAX_PICTURES, the first ones."""
+        self.reception: Reception | None = None
+        """The last one."""
         self.promised: int | None = None
         """Packets that the end record says were written; None: there is none."""
         self.events: Counter[str] = Counter()
@@ -46,6 +75,13 @@ class Inspection:
             self.reports += 1
         elif isinstance(record, JournalDropped):
             self.dropped += record.packets
+        elif isinstance(record, JournalPicture):
+            if len(self.pictures) < MAX_PICTURES:
+                self.pictures.append(record)
+        elif isinstance(record, JournalMute):
+            self.mutes += record.muted
+        elif isinstance(record, JournalReception):
+            self.reception = record.reception
         elif isinstance(record, JournalEnd):
             self.promised = record.packets
         elif isinstance(record, FileHeader):
@@ -82,9 +118,11 @@ def line(record: Record, zero_ns: int) -> dict[str, object]:
         fields = record._asdict()
         fields["payload_bytes"] = len(fields.pop("payload"))
         name = "packet"
-    elif isinstance(record, JournalReport | JournalDropped | JournalEnd):
+    elif isinstance(record, TrackRecord):
         fields = record._asdict()
-        name = {JournalReport: "sender_report", JournalDropped: "dropped", JournalEnd: "end"}[type(record)]
+        if isinstance(record, JournalReception):
+            fields |= fields.pop("reception")._asdict()
+        name = _NAMES[type(record)]
     elif isinstance(record, FileHeader):
         return {"record": "header", **msgspec.to_builtins(record)}
     else:

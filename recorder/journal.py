@@ -24,7 +24,7 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from recorder.events import RecordingEvent
-from sfu.interfaces import StreamInfo
+from sfu.interfaces import Reception, StreamInfo
 
 MAGIC = b"STEMJRN1"
 """The last byte is the version of the format."""
@@ -36,7 +36,9 @@ MAX_BODY_BYTES = 1 << 20
 
 HEADER, PACKET, SENDER_REPORT, EVENT, DROPPED, END = range(1, 7)
 FIRST_OPTIONAL = 0x40
-"""Records of an unknown type from here on are skipped; one below it could not be done without."""
+"""Records of an unknown type from here on are skipped; one below it could not be done without. It is given to nothing
+itself, so that readers can be tried with it."""
+PICTURE, MUTED, RECEPTION = range(FIRST_OPTIONAL + 1, FIRST_OPTIONAL + 4)
 
 _FRAME = struct.Struct("<IIB")
 _CRC = struct.Struct("<I")
@@ -45,6 +47,9 @@ _PACKET_HEAD = struct.Struct("<IBqqIB")
 _PACKET = struct.Struct("<qqIB")
 _REPORT = struct.Struct("<qQI")
 _NUMBERS = struct.Struct("<qQ")
+_PICTURE = struct.Struct("<qqHH")
+_MUTED = struct.Struct("<qB")
+_RECEPTION = struct.Struct("<qIQQQQQQ")
 PACKET_OVERHEAD_BYTES = _CRC.size + _PACKET_HEAD.size
 """What a packet takes in the file beside its payload."""
 
@@ -108,13 +113,43 @@ class JournalDropped(NamedTuple):
     packets: int
 
 
+class JournalPicture(NamedTuple):
+    """With the key frame that begins with this packet the picture gets another size, or another simulcast layer."""
+
+    arrival_ns: int
+    sequence: int
+    """As in `JournalPacket`."""
+    width: int
+    height: int
+    rid: str
+    """Of the layer; empty without simulcast."""
+
+
+class JournalMute(NamedTuple):
+    """The participant muted its microphone or switched its camera off, or ended that."""
+
+    arrival_ns: int
+    muted: bool
+
+
+class JournalReception(NamedTuple):
+    """How the stream came, since its beginning."""
+
+    arrival_ns: int
+    reception: Reception
+
+
 class JournalEnd(NamedTuple):
     arrival_ns: int
     packets: int
     """That the tap accepted over the whole file, dropped ones not counted."""
 
 
-Record = FileHeader | JournalPacket | JournalReport | JournalDropped | JournalEnd | RecordingEvent
+TrackRecord = (
+    JournalPacket | JournalReport | JournalDropped | JournalPicture | JournalMute | JournalReception | JournalEnd
+)
+"""What has the time of its arrival, and is no event."""
+Record = FileHeader | TrackRecord | RecordingEvent
 
 END_BYTES = _FRAME.size + _NUMBERS.size
 
@@ -159,6 +194,20 @@ def encode_report(arrival_ns: int, ntp_timestamp: int, rtp_timestamp: int) -> by
 
 def encode_dropped(arrival_ns: int, packets: int) -> bytes:
     return encode(DROPPED, _NUMBERS.pack(arrival_ns, packets))
+
+
+def encode_picture(arrival_ns: int, sequence: int, width: int, height: int, rid: str) -> bytes:
+    """What a sender claims to be larger than 65535 is said to be that."""
+    size = min(width, 0xFFFF), min(height, 0xFFFF)
+    return encode(PICTURE, _PICTURE.pack(arrival_ns, sequence, *size) + rid.encode())
+
+
+def encode_mute(arrival_ns: int, muted: bool) -> bytes:
+    return encode(MUTED, _MUTED.pack(arrival_ns, muted))
+
+
+def encode_reception(arrival_ns: int, reception: Reception) -> bytes:
+    return encode(RECEPTION, _RECEPTION.pack(arrival_ns, *reception))
 
 
 def encode_end(arrival_ns: int, packets: int) -> bytes:
@@ -261,6 +310,15 @@ def _decode(kind: int, buffer: bytes, at: int, end: int) -> Record | None:
         return JournalDropped(*_NUMBERS.unpack(body))
     if kind == END:
         return JournalEnd(*_NUMBERS.unpack(body))
+    if kind == PICTURE:
+        arrival_ns, sequence, width, height = _PICTURE.unpack_from(body)
+        return JournalPicture(arrival_ns, sequence, width, height, body[_PICTURE.size :].decode())
+    if kind == MUTED:
+        arrival_ns, muted = _MUTED.unpack(body)
+        return JournalMute(arrival_ns, muted != 0)
+    if kind == RECEPTION:
+        arrival_ns, *numbers = _RECEPTION.unpack(body)
+        return JournalReception(arrival_ns, Reception(*numbers))
     if kind >= FIRST_OPTIONAL:
         return None
     raise ValueError("unknown")

@@ -1,11 +1,17 @@
-"""The manifest (version 0): what a recording consists of, as JSON beside its files.
+"""The manifest (version 1): what a recording consists of, as JSON beside its files.
 
-Times are int64 nanoseconds on the session clock. Fields are added, never changed, within a version.
+Times are int64 nanoseconds on the session clock. Fields are added, never changed, within a version. The JSON Schema of
+it is docs/manifest.schema.json, made from here (`python -m recorder.manifest`).
 """
 
-import msgspec
+import importlib.metadata
+import sys
+from typing import Annotated, Any
 
-MANIFEST_VERSION = 0
+import msgspec
+from msgspec import Meta
+
+MANIFEST_VERSION = 1
 CONTENT_TYPE = "application/json"
 
 
@@ -25,6 +31,35 @@ class ClockCorrection(msgspec.Struct, frozen=True):
     at_ns: int
     measured_ns: int
     applied_ns: int
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """From here on the picture has this size, or is another simulcast layer."""
+
+    at_ns: int
+    """When the key frame came with which it begins."""
+    width: int
+    height: int
+    rid: str = ""
+    """Of the layer; empty without simulcast."""
+
+
+class Reception(msgspec.Struct, frozen=True, kw_only=True):
+    """How the stream came to the server, since the participant began to send it: the recording may have begun later.
+    Packets, but for the first."""
+
+    round_trip_ms: float
+    """To the participant and back, as answers to requests for lost packets tell; 0: not known."""
+    received: int
+    repaired: int
+    """Of these: had been lost, and came because they were asked for."""
+    reordered: int
+    """Of these: were overtaken."""
+    missed: int
+    """Did not come in their turn."""
+    given_up: int
+    """Never came."""
+    asked_for: int
 
 
 class PacketCounts(msgspec.Struct, kw_only=True):
@@ -78,12 +113,23 @@ class Segment(msgspec.Struct, kw_only=True):
     """Error bound of `start_ns`, +-."""
     duration_ns: int = 0
     """To the end of the last audio frame, or to the beginning of the last video frame."""
+    width: int = 0
+    height: int = 0
+    """The largest picture in it, in pixels; 0: sound, or not known."""
+    pictures: list[Picture] = []
+    """In the order of time, the first one with the first key frame."""
+    pictures_omitted: int = 0
+    """Beyond the cap on `pictures`."""
     gaps: list[Gap] = []
     gaps_omitted: int = 0
     """Beyond the cap on `gaps`."""
     corrections: list[ClockCorrection] = []
     packets: PacketCounts | None = None
     """None for a local copy."""
+    reception: Reception | None = None
+    """None for a local copy, and where the node did not come to say it."""
+    made_by: str = ""
+    """Version of the program that made the file."""
     torn: bool = False
     """The node stopped without ending the journal: what it had not yet written is missing at the end."""
     problem: str = ""
@@ -94,6 +140,21 @@ class Mute(msgspec.Struct, frozen=True):
 
     from_ns: int
     to_ns: int
+
+
+class Interval(msgspec.Struct, frozen=True):
+    from_ns: int
+    to_ns: int
+
+
+class Speakers(msgspec.Struct, frozen=True):
+    """From here on, by the microphones' levels."""
+
+    at_ns: int
+    dominant: str | None
+    """The participant who leads the conversation, or led until everybody fell silent."""
+    speaking: list[str]
+    """Participants who speak, the leading one first."""
 
 
 class Take(msgspec.Struct, kw_only=True):
@@ -112,10 +173,14 @@ class Participant(msgspec.Struct, kw_only=True):
     participant_id: str
     display_name: str
     role: str
+    present: list[Interval] = []
+    """While the recording ran."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    manifest_version: int = MANIFEST_VERSION
+    manifest_version: Annotated[int, Meta(ge=MANIFEST_VERSION, le=MANIFEST_VERSION)] = MANIFEST_VERSION
+    software: str = ""
+    """Version of the program that wrote the manifest."""
     session_id: str
     recording_id: str
     title: str
@@ -123,6 +188,25 @@ class Manifest(msgspec.Struct, kw_only=True):
     stopped_ns: int
     participants: list[Participant] = []
     takes: list[Take] = []
+    speakers: list[Speakers] = []
+    """In the order of time; nobody speaks before the first."""
+    speakers_omitted: int = 0
+    """Beyond the cap on `speakers`."""
+
+
+def software() -> str:
+    """Name and version of this program."""
+    return f"stemroom {importlib.metadata.version('stemroom')}"
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a manifest. Later versions of the program may add fields."""
+    made = msgspec.json.schema(Manifest)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Manifest of a Stemroom recording, version {MANIFEST_VERSION}",
+        **made,
+    }
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -149,3 +233,7 @@ def chunks_prefix(session_id: str, recording_id: str, segment_id: str) -> str:
 def file_key(session_id: str, recording_id: str, copy: str, file_name: str) -> str:
     """`file_name`: segment id and extension."""
     return f"{recording_prefix(session_id, recording_id)}/{copy}/{file_name}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n")

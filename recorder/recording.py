@@ -19,7 +19,7 @@ import structlog
 from recorder.delivery import Delivery
 from recorder.events import TakeOpened
 from recorder.grading import grade_recording
-from recorder.journal import SUFFIX, FileHeader, JournalDropped, JournalEnd, JournalPacket, JournalReport
+from recorder.journal import SUFFIX, FileHeader, TrackRecord
 from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
 from recorder.manifest import Manifest, Segment, encode, file_key
@@ -128,9 +128,7 @@ class RecordingWork:
                         if self._state is None:
                             ids = record.recording
                             self._state = RecordingState(ids.recording_id, ids.session_id)
-                    elif self._state is not None and not isinstance(
-                        record, JournalPacket | JournalReport | JournalDropped | JournalEnd
-                    ):
+                    elif self._state is not None and not isinstance(record, TrackRecord):
                         self._state.apply(record)
 
     def _tracks_done(self) -> bool:

@@ -10,15 +10,20 @@ from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    ParticipantGone,
     ParticipantSeen,
     RecordingEvent,
     RecordingStarted,
     RecordingStopped,
+    SpeakersChanged,
     TakeOpened,
     TrackMuteChanged,
 )
 from recorder.journal import TrackHeader
-from recorder.manifest import Manifest, Mute, Participant, Segment, Take
+from recorder.manifest import Interval, Manifest, Mute, Participant, Segment, Speakers, Take, software
+
+MAX_SPEAKERS = 100_000
+"""Changes of who speaks that a manifest lists, three hours of ten a second. More are counted."""
 
 
 class Capture(msgspec.Struct):
@@ -46,12 +51,26 @@ class RecordingState:
         self.captures: dict[str, Capture] = {}
         self._mute_changes: dict[str, set[tuple[int, bool]]] = {}
         """By take: when, and whether it was muted from then on."""
+        self._presence_changes: dict[str, set[tuple[int, bool]]] = {}
+        """By participant: when, and whether it was there from then on."""
+        self._speakers: dict[int, SpeakersChanged] = {}
+        """By time."""
+        self._speakers_omitted = 0
 
     def apply(self, event: RecordingEvent) -> None:
         if isinstance(event, RecordingStarted):
             self.title, self.started_ns = event.title, event.started_ns
         elif isinstance(event, ParticipantSeen):
             self.participants[event.participant_id] = event
+            if event.at_ns is not None:
+                self._presence_changes.setdefault(event.participant_id, set()).add((event.at_ns, True))
+        elif isinstance(event, ParticipantGone):
+            self._presence_changes.setdefault(event.participant_id, set()).add((event.at_ns, False))
+        elif isinstance(event, SpeakersChanged):
+            if len(self._speakers) < MAX_SPEAKERS or event.at_ns in self._speakers:
+                self._speakers[event.at_ns] = event
+            else:
+                self._speakers_omitted += 1
         elif isinstance(event, TakeOpened):
             self.takes[event.take_id] = event
         elif isinstance(event, TrackMuteChanged):
@@ -81,7 +100,7 @@ class RecordingState:
                 kind=take.kind,
                 slot=take.slot,
                 segments=sorted(server.get(take.take_id, ()), key=_place),
-                mutes=_mutes(self._mute_changes.get(take.take_id, set()), stopped_ns),
+                mutes=[Mute(*between) for between in _between(self._mute_changes.get(take.take_id, set()), stopped_ns)],
             )
             for take in self.takes.values()
         }
@@ -90,16 +109,29 @@ class RecordingState:
                 segment = local.get(segment_id) or _unfinished(capture)
                 takes[capture.opened.take_id].segments.append(segment)
         return Manifest(
+            software=software(),
             session_id=self.session_id,
             recording_id=self.recording_id,
             title=self.title,
             started_ns=self.started_ns,
             stopped_ns=stopped_ns,
             participants=[
-                Participant(participant_id=seen.participant_id, display_name=seen.display_name, role=seen.role)
+                Participant(
+                    participant_id=seen.participant_id,
+                    display_name=seen.display_name,
+                    role=seen.role,
+                    present=[
+                        Interval(*between)
+                        for between in _between(self._presence_changes.get(seen.participant_id, set()), stopped_ns)
+                    ],
+                )
                 for seen in self.participants.values()
             ],
             takes=list(takes.values()),
+            speakers=[
+                Speakers(at_ns, event.dominant, event.speaking) for at_ns, event in sorted(self._speakers.items())
+            ],
+            speakers_omitted=self._speakers_omitted,
         )
 
     def _last_sign_ns(self, server: dict[str, list[Segment]]) -> int:
@@ -108,18 +140,19 @@ class RecordingState:
         return max([self.started_ns, *ends])
 
 
-def _mutes(changes: set[tuple[int, bool]], stopped_ns: int) -> list[Mute]:
-    mutes: list[Mute] = []
+def _between(changes: set[tuple[int, bool]], stopped_ns: int) -> list[tuple[int, int]]:
+    """From when to when something was so; what began and did not end did so when the recording was stopped."""
+    found: list[tuple[int, int]] = []
     since: int | None = None
-    for at_ns, muted in sorted(changes):
-        if muted and since is None:
+    for at_ns, begins in sorted(changes):
+        if begins and since is None:
             since = at_ns
-        elif not muted and since is not None:
-            mutes.append(Mute(since, at_ns))
+        elif not begins and since is not None:
+            found.append((since, at_ns))
             since = None
     if since is not None and since < stopped_ns:
-        mutes.append(Mute(since, stopped_ns))
-    return mutes
+        found.append((since, stopped_ns))
+    return found
 
 
 def _place(segment: Segment) -> tuple[int, str]:

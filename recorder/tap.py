@@ -7,8 +7,17 @@ are dropped, counted, and marked in their journal. `accepted_bytes` is changed b
 
 import time
 
-from recorder.journal import END_BYTES, PACKET_OVERHEAD_BYTES, encode_dropped, encode_report
+from recorder.journal import (
+    END_BYTES,
+    PACKET_OVERHEAD_BYTES,
+    encode_dropped,
+    encode_mute,
+    encode_picture,
+    encode_reception,
+    encode_report,
+)
 from recorder.journal_file import JournalFile
+from sfu.interfaces import Reception
 
 DROPPED_ALARM_S = 10.0
 """An alarm about dropped packets stays this long after the last one: longer than most look at it apart."""
@@ -71,6 +80,18 @@ class TrackJournal:
     def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None:
         if not self._ended:
             self._record(encode_report(int(arrival_s * 1e9), ntp_timestamp, rtp_timestamp & 0xFFFFFFFF))
+
+    def picture(self, arrival_s: float, index: int, width: int, height: int, rid: str) -> None:
+        if not self._ended:
+            self._record(encode_picture(int(arrival_s * 1e9), index, width, height, rid))
+
+    def muted(self, now_s: float, muted: bool) -> None:
+        if not self._ended:
+            self._record(encode_mute(int(now_s * 1e9), muted))
+
+    def reception(self, now_s: float, reception: Reception) -> None:
+        if not self._ended:
+            self._record(encode_reception(int(now_s * 1e9), reception))
 
     def end(self, now_s: float) -> None:
         """Idempotent."""

@@ -10,8 +10,17 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from recorder.frames import FrameAssembler, MediaFrame
-from recorder.journal import FileHeader, JournalDropped, JournalPacket, JournalReport, Record, TrackHeader
-from recorder.manifest import ClockCorrection, Gap, PacketCounts, Segment
+from recorder.journal import (
+    FileHeader,
+    JournalDropped,
+    JournalPacket,
+    JournalPicture,
+    JournalReception,
+    JournalReport,
+    Record,
+    TrackHeader,
+)
+from recorder.manifest import ClockCorrection, Gap, PacketCounts, Picture, Reception, Segment, software
 from recorder.reorder import Missing, Ordered, Reorder
 from recorder.settings import RecorderSettings
 from recorder.timeline import START_BOUND_NS, Placed, Timeline
@@ -20,7 +29,7 @@ from sfu.codecs import opus
 
 VIDEO_PAUSE_NS = 1_000_000_000
 """A longer step between video frames is listed, also when nothing was lost."""
-MAX_GAPS = 10_000
+MAX_GAPS = MAX_PICTURES = 10_000
 """Listed of one file; more are counted."""
 FILL_QUANTUM_TICKS = 120
 """2.5 ms, the shortest Opus frame: what finer filling is made of, and the step of clock corrections."""
@@ -65,6 +74,11 @@ class TrackPipeline:
         self._counts = PacketCounts()
         self._gaps: list[Gap] = []
         self._gaps_omitted = 0
+        self._zero_ns = header.recording.zero_monotonic_ns
+        self._pictures: list[Picture] = []
+        self._pictures_omitted = 0
+        self._width = self._height = 0
+        self._reception: JournalReception | None = None
         self._begin: int | None = None
         """Position of the first sample, and of the end of what is written, in ticks of the session clock."""
         self._end = 0
@@ -81,6 +95,10 @@ class TrackPipeline:
                 self._write(self._timeline.report(*record))
             elif isinstance(record, JournalDropped):
                 self._counts.dropped += record.packets
+            elif isinstance(record, JournalPicture):
+                self._picture(record)
+            elif isinstance(record, JournalReception):
+                self._reception = record
 
     def finish(self) -> Segment:
         """The journal is over: write what waits, close the file (durable), and say what is in it."""
@@ -101,6 +119,10 @@ class TrackPipeline:
             start_ns=self._timeline.to_ns(begin) - late_ns if begin is not None else 0,
             start_bound_ns=START_BOUND_NS,
             duration_ns=self._timeline.to_ns(self._end - begin) if begin is not None else 0,
+            width=self._width,
+            height=self._height,
+            pictures=self._pictures,
+            pictures_omitted=self._pictures_omitted,
             gaps=[replace(gap, at_ns=gap.at_ns - late_ns) for gap in self._gaps],
             gaps_omitted=self._gaps_omitted,
             corrections=[
@@ -108,8 +130,19 @@ class TrackPipeline:
                 for at_ns, measured_ns, applied_ns in self._timeline.corrections
             ],
             packets=self._packet_counts(),
+            reception=_reception(self._reception),
+            made_by=software(),
             problem="" if begin is not None else "no frame could be decoded",
         )
+
+    def _picture(self, record: JournalPicture) -> None:
+        if record.width * record.height > self._width * self._height:
+            self._width, self._height = record.width, record.height
+        if len(self._pictures) < MAX_PICTURES:
+            at_ns = record.arrival_ns - self._zero_ns
+            self._pictures.append(Picture(at_ns, record.width, record.height, record.rid))
+        else:
+            self._pictures_omitted += 1
 
     def abandon(self) -> None:
         self._file.abandon()
@@ -177,3 +210,11 @@ class TrackPipeline:
                 self._file.write(packet, self._end - self._begin, duration, True)
                 self._end += duration
                 self._counts.concealed += 1
+
+
+def _reception(record: JournalReception | None) -> Reception | None:
+    """The last one."""
+    if record is None:
+        return None
+    fields = record.reception._asdict()
+    return Reception(round_trip_ms=fields.pop("round_trip_us") / 1000, **fields)

@@ -14,7 +14,7 @@ from sfu.codecs.temporal import BASE, TOP
 from sfu.codecs.vp8_descriptor import NOTHING, Descriptor, describe, unchanged
 from sfu.forwarding import OVERHEAD_BYTES, Target, forward
 from sfu.history import History, Packet
-from sfu.interfaces import PacketTap, StreamInfo
+from sfu.interfaces import PacketTap, Reception, StreamInfo
 from sfu.keyframes import KeyFrameRequests
 from sfu.layer_view import LayerView
 from sfu.nack import Missing
@@ -237,7 +237,7 @@ class Encoding(SrtpStream):
         if tap is not None:
             tap.packet(now, index, timestamp, marker != 0, strip_padding(payload) if padded else payload)
             if tap.failed:
-                self._tap_failed()
+                self._check_tap()
         extension = b""
         if octet >= 0:
             if self._key_frame is not None:
@@ -259,6 +259,9 @@ class Encoding(SrtpStream):
             self.key_frames += 1
             if self._first_size is not None:
                 self.size = self._first_size(payload) or self.size
+                if self._tap is not None and self.size is not None:
+                    self._tap.picture(now, index, self.size, self.info.rid)
+                    self._check_tap()
             if not (late and (self.waiting or (tap is not None and index < tap.first))):
                 self.requests.arrived()  # a repaired one starts no viewer and no recording: they need another
         if not late:
@@ -374,7 +377,13 @@ class Encoding(SrtpStream):
         self.end_tap(now)
         if first is None:
             first = self.highest + 1 if self.packets else 0
-        self._tap = EncodingTap(tap, self.ssrc, first)
+        self._tap = EncodingTap(tap, self.ssrc, first, now)
+
+    def tell_muted(self, now: float, muted: bool) -> None:
+        """The track was muted, or that ended: a recording is told."""
+        if self._tap is not None:
+            self._tap.muted(now, muted)
+            self._check_tap()
 
     def stop_tap(self, now: float) -> None:
         """The recording is over; the tap ends as soon as nothing is missing that it should have had."""
@@ -404,13 +413,32 @@ class Encoding(SrtpStream):
         return due
 
     def _tick_tap(self, now: float) -> None:
-        if self._tap is not None and self._tap.is_over(self.missing.first(), now):
+        if self._tap is None:
+            return
+        if self._tap.is_over(self.missing.first(), now):
             self.end_tap(now)
+        elif self._tap.is_reception_due(now):
+            self._tap.reception(now, self._reception())
+            self._check_tap()
+
+    def _reception(self) -> Reception:
+        missing = self.missing
+        return Reception(
+            min(round(missing.round_trip_s * 1e6), 0xFFFFFFFF),
+            self.packets,
+            missing.repaired,
+            missing.reordered,
+            missing.missed,
+            missing.lost,
+            missing.requested,
+        )
 
     def end_tap(self, now: float) -> None:
         tap, self._tap = self._tap, None
         if tap is not None:
-            tap.end(now)
+            tap.reception(now, self._reception())
+            if not tap.failed:
+                tap.end(now)
             self.tap_failures += tap.failed
 
     def sender_report(self, report: SenderReport, now: float) -> None:
@@ -418,12 +446,12 @@ class Encoding(SrtpStream):
         self.last_report_arrival = now
         if self._tap is not None:
             self._tap.sender_report(report, now)
-            if self._tap.failed:
-                self._tap_failed()
+            self._check_tap()
 
-    def _tap_failed(self) -> None:
-        self._tap = None
-        self.tap_failures += 1
+    def _check_tap(self) -> None:
+        if self._tap is not None and self._tap.failed:
+            self._tap = None
+            self.tap_failures += 1
 
     # --- subscriptions
 

@@ -7,7 +7,7 @@ waiting. An exception out of a tap is counted and ends that tap, never the call.
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -129,6 +129,24 @@ class StreamInfo(msgspec.Struct, frozen=True):
     fmtp: str
 
 
+class Reception(NamedTuple):
+    """How a received stream came, since its first packet. Numbers of packets but for the first."""
+
+    round_trip_us: int
+    """To its sender and back, as answers to requests for packets tell, 32 bits at most; 0: none was asked for."""
+    received: int
+    repaired: int
+    """Of these: had been lost and came because they were asked for."""
+    reordered: int
+    """Of these: were overtaken by later ones."""
+    missed: int
+    """Did not come in their turn; how many of them are waited for is what is left of `repaired`, `reordered` and"""
+    given_up: int
+    """not waited for any longer."""
+    asked_for: int
+    """Requests for single packets."""
+
+
 class SubscribedTrack(msgspec.Struct, frozen=True):
     """One m-line of a subscribe offer."""
 
@@ -160,6 +178,16 @@ class PacketTap(Protocol):
     def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None:
         """An RTCP sender report of the encoding (RFC 3550 6.4.1): 64-bit NTP timestamp, 32-bit RTP timestamp."""
 
+    def picture(self, arrival_s: float, index: int, width: int, height: int, rid: str) -> None:
+        """The key frame that begins with packet `index`, which was handed over before, has another size than the one
+        before, in pixels, or is of another simulcast layer `rid`. The size is what the sender claims."""
+
+    def muted(self, now_s: float, muted: bool) -> None:
+        """The participant muted the track, or ended that; also told after the tap was opened on a muted track."""
+
+    def reception(self, now_s: float, reception: Reception) -> None:
+        """How the stream came until now: every few seconds, and before the end."""
+
     def end(self, now_s: float) -> None:
         """No packet will follow: the encoding, its track or the recording ended."""
 
@@ -169,6 +197,9 @@ class RecordingSink(Protocol):
 
     def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> PacketTap | None:
         """None: this encoding is not recorded."""
+
+    def speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
+        """As in `PeerObserver.active_speakers`, of which it is told when the recording starts and when it changes."""
 
 
 class PeerObserver(Protocol):

@@ -6,7 +6,7 @@ their places.
 """
 
 from sfu.encoding import Encoding
-from sfu.interfaces import PacketTap
+from sfu.interfaces import PacketTap, Reception
 from sfu.sender_clock import passed_s
 
 
@@ -19,7 +19,7 @@ class LayerRecording:
         self._open: list[_Layer] = []
         """The present one, and those before it that still wait for repairs."""
         self._awaited: Encoding | None = None
-        self._over = self._ended = False
+        self._over = self._ended = self._muted = False
 
     def follow(self, encoding: Encoding | None) -> None:
         """Record this layer from its next key frame on. None: none is sent, what there is goes on."""
@@ -28,6 +28,12 @@ class LayerRecording:
         if encoding is None or self._over or wanted is self._awaited:
             return
         self._await(wanted)
+
+    def muted(self, now: float, muted: bool) -> None:
+        """The track was muted, or that ended."""
+        self._muted = muted
+        if self._present is not None:
+            self._present.encoding.tell_muted(now, muted)
 
     def stop(self, now: float) -> None:
         """The recording is over; what is missing may still come."""
@@ -71,6 +77,8 @@ class LayerRecording:
         self._present = layer
         self._open.append(layer)
         encoding.record(layer, now, index)
+        if before is None and self._muted:
+            encoding.tell_muted(now, True)
         if before is not None:
             before.encoding.stop_tap(now)
 
@@ -117,6 +125,16 @@ class _Layer:
     def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None:
         if self._recording.is_present(self):
             self._tap.sender_report(arrival_s, ntp_timestamp, (rtp_timestamp + self.timestamp_offset) & 0xFFFFFFFF)
+
+    def picture(self, arrival_s: float, index: int, width: int, height: int, rid: str) -> None:
+        self._tap.picture(arrival_s, index - self.index_offset, width, height, rid)
+
+    def muted(self, now_s: float, muted: bool) -> None:
+        self._tap.muted(now_s, muted)
+
+    def reception(self, now_s: float, reception: Reception) -> None:
+        if self._recording.is_present(self):
+            self._tap.reception(now_s, reception)
 
     def end(self, now_s: float) -> None:
         self._recording.ended(self, now_s)

@@ -148,7 +148,7 @@ class Peer:
         """False: the peer has no such track."""
         for track in self.publisher.tracks.values():
             if track.track_id == track_id:
-                track.muted = muted
+                track.mute(muted, monotonic())
                 return True
         return False
 
@@ -260,6 +260,7 @@ class Room:
     def start_recording(self, sink: RecordingSink) -> None:
         """From now on every encoding, present and future, is offered to `sink`."""
         self._sink = sink
+        self._tell_sink()
         now = monotonic()
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
@@ -283,8 +284,16 @@ class Room:
             if track.kind is TrackKind.MICROPHONE
         ]
         if self.sound.step(microphones, len(self.peers), now):
+            self._tell_sink()
             for peer in self.peers.values():
                 peer._tell_speakers()
+
+    def _tell_sink(self) -> None:
+        if self._sink is not None:
+            try:
+                self._sink.speakers(self.sound.dominant, self.sound.speaking)
+            except Exception:  # a fault of the recorder must not touch the call
+                log.exception("speakers_not_recorded", room_id=self.room_id)
 
     def choose_layers(self, now: float) -> Iterator[None]:
         """A few times a second: senders switch layers on and off, and viewers' networks carry more or less. It may be

@@ -9,10 +9,13 @@ import sys
 
 import structlog
 
-from sfu.interfaces import PacketTap
+from sfu.interfaces import PacketTap, Reception
 from sfu.rtcp import SenderReport
 
 log = structlog.get_logger()
+
+RECEPTION_S = 10.0
+"""Interval at which a recording is told how its stream comes."""
 
 LINGER_S = 1.0
 """A repair takes a NACK and a round trip, a few times over, and senders keep what they sent for 1 s; the file of a
@@ -22,13 +25,16 @@ track that misses something is finished that much later."""
 class EncodingTap:
     """Hands the packets with an index from `first` on to a recorder's tap."""
 
-    __slots__ = ("_deadline", "_last", "_ssrc", "_tap", "failed", "first")
+    __slots__ = ("_deadline", "_last", "_picture", "_reception_due", "_ssrc", "_tap", "failed", "first")
 
-    def __init__(self, tap: PacketTap, ssrc: int, first: int) -> None:
+    def __init__(self, tap: PacketTap, ssrc: int, first: int, now: float) -> None:
         self._tap = tap
         self._ssrc = ssrc
         self.first = first
         """Index of the first packet that belongs to the recording."""
+        self._picture = (0, 0)
+        """Size that the recording knows of."""
+        self._reception_due = now + RECEPTION_S
         self._last = sys.maxsize
         self._deadline = 0.0
         self.failed = False
@@ -44,6 +50,32 @@ class EncodingTap:
     def sender_report(self, report: SenderReport, now: float) -> None:
         try:
             self._tap.sender_report(now, report.ntp_timestamp, report.rtp_timestamp)
+        except Exception:
+            self._fail()
+
+    def picture(self, now: float, index: int, size: tuple[int, int], rid: str) -> None:
+        """A key frame of this size (pixels) began with packet `index`, which was handed over before."""
+        if size != self._picture and self.first <= index <= self._last:
+            self._picture = size
+            try:
+                self._tap.picture(now, index, *size, rid)
+            except Exception:
+                self._fail()
+
+    def muted(self, now: float, muted: bool) -> None:
+        try:
+            self._tap.muted(now, muted)
+        except Exception:
+            self._fail()
+
+    def is_reception_due(self, now: float) -> bool:
+        """It is time to tell `reception`."""
+        return now >= self._reception_due
+
+    def reception(self, now: float, reception: Reception) -> None:
+        self._reception_due = now + RECEPTION_S
+        try:
+            self._tap.reception(now, reception)
         except Exception:
             self._fail()
 

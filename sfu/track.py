@@ -64,6 +64,16 @@ class Track:
     def info(self) -> TrackInfo:
         return TrackInfo(self.track_id, self.participant_id, self.kind, self.codec.name, self.muted)
 
+    def mute(self, muted: bool, now: float) -> None:
+        """The participant muted it, or ended that."""
+        if muted is not self.muted:
+            self.muted = muted
+            if self._recording is not None:
+                self._recording.muted(now, muted)
+            else:
+                for encoding in self.encodings():
+                    encoding.tell_muted(now, muted)
+
     def encodings(self) -> list[Encoding]:
         return self.source.encodings if self.source is not None else []
 
@@ -234,9 +244,12 @@ class Track:
             return
         if encoding.info.rid:
             self._recording = LayerRecording(tap)
+            self._recording.muted(now, self.muted)
             self._recording.follow(self._best(self.flowing))
         else:
             encoding.record(tap, now)
+            if self.muted:
+                encoding.tell_muted(now, True)
             encoding.want_key_frame()
 
     def stop_taps(self, now: float) -> None:

@@ -8,11 +8,12 @@ What a dead node left as `recording` is stopped at the start.
 
 import asyncio
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
-from recorder.events import ParticipantSeen, RecordingStopped, TrackMuteChanged
+from recorder.events import ParticipantGone, ParticipantSeen, RecordingStopped, SpeakersChanged, TrackMuteChanged
 from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import NS_PER_MS, Clock, SessionClock, wall_time
@@ -43,6 +44,8 @@ class LiveRecording:
         """By track id; as many as the media plane lets participants publish."""
         self._muted: set[str] = set()
         """Takes of which the journal says so."""
+        self._speakers: tuple[str | None, tuple[str, ...]] = (None, ())
+        """As the journal has them."""
 
     def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> PacketTap | None:
         take_id = self._take_id(track)
@@ -68,7 +71,19 @@ class LiveRecording:
             self.log.event(TrackMuteChanged(take_id=take_id, muted=muted, at_ns=self.log.clock.now_ns()))
 
     def participant_seen(self, participant_id: str, display_name: str, role: str) -> None:
-        self.log.event(ParticipantSeen(participant_id=participant_id, display_name=display_name, role=role))
+        self.log.event(
+            ParticipantSeen(
+                participant_id=participant_id, display_name=display_name, role=role, at_ns=self.log.clock.now_ns()
+            )
+        )
+
+    def participant_gone(self, participant_id: str) -> None:
+        self.log.event(ParticipantGone(participant_id=participant_id, at_ns=self.log.clock.now_ns()))
+
+    def speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
+        if (dominant, tuple(speaking)) != self._speakers:
+            self._speakers = (dominant, tuple(speaking))
+            self.log.event(SpeakersChanged(at_ns=self.log.clock.now_ns(), dominant=dominant, speaking=list(speaking)))
 
     def view(self) -> RecordingView:
         return RecordingView(recording_id=self.id, state="recording", started_ms=self.started_ns / NS_PER_MS)

@@ -181,6 +181,8 @@ class LiveRoom:
             participant.connection.close(CLOSE_OK, reason)
             participant.connection = None
         self.broadcast(ParticipantLeft(participant_id=participant.id, reason=reason))
+        if self.recording is not None and participant.access != "watch":
+            self.recording.participant_gone(participant.id)
         self._owner.participant_gone(participant.id)
         log.info("participant_left", session_id=self.session.id, participant_id=participant.id, reason=reason)
         if not self.participants and self.recording is not None:

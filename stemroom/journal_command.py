@@ -136,6 +136,18 @@ def _lines(inspection: Inspection, reader: JournalReader, file: Path) -> Iterato
         yield f"missing     {inspection.missing}; came more than once: {inspection.repeated}"
         yield f"dropped     {inspection.dropped} that the writer had no room for"
         yield f"reports     {inspection.reports} of the sender's clock"
+        if inspection.mutes:
+            yield f"muted       {inspection.mutes} times"
+        for picture in inspection.pictures:
+            rid = f", layer {picture.rid}" if picture.rid else ""
+            at = _time(inspection.session_ns(picture.arrival_ns))
+            yield f"picture     {picture.width}x{picture.height}{rid} from {at} on"
+        if (reception := inspection.reception) is not None:
+            yield (
+                f"line        {reception.missed} of {reception.received} packets did not come in their turn:"
+                f" {reception.reordered} overtaken, {reception.repaired} repaired, {reception.given_up} given up;"
+                f" round trip {f'{reception.round_trip_us / 1000:.0f} ms' if reception.round_trip_us else 'not known'}"
+            )
         if inspection.promised is not None and inspection.promised != inspection.packets:
             yield f"PROBLEM     its writer ended it with {inspection.promised} packets, {inspection.packets} are there"
         yield from _picture(inspection.bytes_by_second)

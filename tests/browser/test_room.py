@@ -12,6 +12,8 @@ import pytest
 from tests.support import counter, media
 from tests.support.chromium import chromium
 from tests.support.evidence import Evidence, File, collect, witness
+from tests.support.journals import S
+from tests.support.schema import check_manifest
 from tests.support.studio import start_studio
 
 TOGETHER_S = 4.0
@@ -88,6 +90,29 @@ def test_everybody_is_in_the_manifest_with_one_microphone_and_one_camera(evidenc
     assert name in [person["display_name"] for person in evidence.manifest["participants"]]
     assert sorted(file.take["kind"] for file in evidence.of(name, "server")) == ["camera", "microphone"]
     assert len(evidence.of(name, "local")) == 1
+
+
+def test_the_manifest_is_valid_and_says_who_was_there_and_spoke(evidence: Evidence) -> None:
+    check_manifest(evidence.manifest)
+    people = {person["display_name"]: person for person in evidence.manifest["participants"]}
+    begins = [people[name]["present"][0]["from_ns"] for name in PEOPLE]
+    assert begins[0] <= evidence.manifest["started_ns"] + S
+    assert begins[2] > evidence.manifest["started_ns"] + S, "the third came later"
+    ids = {person["participant_id"] for person in people.values()}
+    assert evidence.manifest["speakers"], "all microphones have a tone"
+    assert {id for said in evidence.manifest["speakers"] for id in said["speaking"]} <= ids
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_manifest_says_how_large_pictures_are_and_how_each_stream_came(evidence: Evidence, name: str) -> None:
+    camera = evidence.server(name, "camera").segment
+    assert (camera["width"], camera["height"]) == (640, 360)
+    assert camera["pictures"][-1]["width"] == 640
+    for kind in ("camera", "microphone"):
+        segment = evidence.server(name, kind).segment
+        assert segment["reception"]["received"] >= segment["packets"]["received"] > 0
+        assert segment["reception"]["given_up"] == 0
+        assert segment["made_by"].startswith("stemroom ")
 
 
 @pytest.mark.parametrize(("name", "copy"), FILES)

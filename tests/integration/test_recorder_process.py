@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -52,6 +53,7 @@ from tests.support.journals import (
 )
 from tests.support.payloads import PAYLOADS
 from tests.support.recorder import PARTICIPANT, Data, open_data, recorder
+from tests.support.schema import check_manifest
 
 CAMERA, MICROPHONE = "tak_cccccccccccccccc", "tak_mmmmmmmmmmmmmmmm"
 CAMERA_SEGMENT, MICROPHONE_SEGMENT, LOCAL_SEGMENT = (f"seg_{letter * 16}" for letter in "cml")
@@ -101,7 +103,9 @@ async def finished_manifest(data: Data, settings: RecorderSettings | None = None
 
 
 async def stored_manifest(data: Data) -> Manifest:
-    return decode_manifest(await data.read(manifest_key(SESSION, RECORDING)))
+    written = await data.read(manifest_key(SESSION, RECORDING))
+    check_manifest(json.loads(written))
+    return decode_manifest(written)
 
 
 def segments(manifest: Manifest) -> dict[str, Segment]:

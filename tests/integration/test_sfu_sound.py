@@ -14,6 +14,7 @@ from sfu.settings import MediaSettings
 from tests.support import sdp
 from tests.support.raw_peer import RtpSender
 from tests.support.sfu_client import SfuClient, Tap
+from tests.support.taps import QuietSink
 
 PLACES = 2
 PACKET_S = 0.02
@@ -80,7 +81,7 @@ class Meeting:
         }
 
 
-class Sink:
+class Sink(QuietSink):
     """A tap for each track."""
 
     def __init__(self) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from recorder.events import (
+    ParticipantGone,
     ParticipantSeen,
     RecordingStarted,
     RecordingStopped,
+    SpeakersChanged,
     TakeOpened,
     TrackMuteChanged,
 )
@@ -241,6 +243,28 @@ async def test_muting_is_noted_in_the_journal(control: Control) -> None:
     assert muted.muted
     assert muted.take_id == journal.of(TakeOpened)[0].take_id
     assert muted.at_ns > 0
+
+
+async def test_who_comes_goes_and_speaks_is_noted_in_the_journal(control: Control) -> None:
+    session = await control.create()
+    page, joined = await control.arrive(session)
+    recording = await control.record(session)
+    guest, _ = await control.arrive(session, "Guest")
+    host_id = joined["participant_id"]
+    room = control.sfu.rooms[session["session_id"]]
+    assert room.sink is not None
+    for dominant, speaking in ((None, ()), (host_id, (host_id,)), (host_id, [host_id]), (host_id, ())):
+        room.sink.speakers(dominant, speaking)
+    await guest.send(type="participant_left")
+    await page.expect("participant_left")
+    [journal] = control.spool.of(recording["recording_id"])
+    seen, gone = journal.of(ParticipantSeen), journal.of(ParticipantGone)
+    assert [who.display_name for who in seen] == ["Ada", "Guest"]
+    assert [who.participant_id for who in gone] == [seen[1].participant_id]
+    assert seen[1].at_ns is not None
+    assert (seen[0].at_ns or 0) <= seen[1].at_ns <= gone[0].at_ns
+    said = [(event.dominant, event.speaking) for event in journal.of(SpeakersChanged)]
+    assert said == [(host_id, [host_id]), (host_id, [])], "said once, and silence at the beginning goes without saying"
 
 
 async def test_a_muted_track_that_ends_leaves_its_take_unmuted_for_the_next(control: Control) -> None:

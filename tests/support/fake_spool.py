@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from recorder.events import RecordingEvent
 from recorder.journal import RecordingHeader, TrackHeader
+from tests.support.taps import QuietTap
 
 Event = TypeVar("Event")
 
 
-class FakeTap:
+class FakeTap(QuietTap):
     def __init__(self, header: TrackHeader) -> None:
         self.header = header
         self.ended = False

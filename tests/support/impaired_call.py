@@ -21,7 +21,15 @@ from recorder.reorder import Missing, OrderedPacket, Reorder
 from recorder.settings import RecorderSettings
 from sfu.engine import Sfu
 from sfu.ice import Address, username
-from sfu.interfaces import DeliveryState, StreamInfo, SubscribedTrack, TrackInfo, TrackKind, TrackRequest, TransportName
+from sfu.interfaces import (
+    DeliveryState,
+    StreamInfo,
+    SubscribedTrack,
+    TrackInfo,
+    TrackKind,
+    TrackRequest,
+    TransportName,
+)
 from sfu.room import Peer
 from sfu.settings import MediaSettings
 from sfu.srtp import MasterKeys
@@ -29,6 +37,7 @@ from sfu.transport import Transport
 from tests.support import sdp
 from tests.support.modelled_peers import Publisher, Secured, Viewer
 from tests.support.network_model import Conditions, Link, Network
+from tests.support.taps import QuietSink, QuietTap
 
 REQUESTS = (TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA))
 MODULES = (sfu.engine, sfu.room, sfu.subscriber, sfu.transport)
@@ -131,7 +140,7 @@ class _Loop:
 
 
 @dataclass
-class Recorded:
+class Recorded(QuietTap):
     """What one tap was given."""
 
     stream: StreamInfo
@@ -197,7 +206,7 @@ class _Observer:
         return lambda *_args, **_named: None
 
 
-class ImpairedCall:
+class ImpairedCall(QuietSink):
     """`with ImpairedCall() as call:` `call.publish(...)`, `call.watch(...)`, then `call.run(until_s)`."""
 
     def __init__(self, seed: int = 1, settings: MediaSettings | None = None) -> None:

@@ -19,6 +19,7 @@ from sfu.room import Room
 from tests.support import sdp
 from tests.support.raw_peer import RtpSender
 from tests.support.raw_transport import Incoming, RawTransport
+from tests.support.taps import QuietSink, QuietTap
 
 WAIT_S = 5.0
 _KINDS = {"audio": TrackKind.MICROPHONE, "video": TrackKind.CAMERA}
@@ -121,7 +122,7 @@ class SfuClient:
         await self.subscribing.close()
 
 
-class Tap:
+class Tap(QuietTap):
     """Keeps what a PacketTap is given."""
 
     def __init__(self) -> None:
@@ -139,7 +140,7 @@ class Tap:
         self.ended = True
 
 
-class Sink:
+class Sink(QuietSink):
     """A RecordingSink with one Tap per codec."""
 
     def __init__(self) -> None:

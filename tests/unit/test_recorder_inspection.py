@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.events import RecordingStopped, TrackMuteChanged
-from recorder.inspection import Inspection, line
-from recorder.journal import JournalDropped, JournalEnd, JournalPacket, JournalReport, Record
+from recorder.inspection import MAX_PICTURES, Inspection, line
+from recorder.journal import (
+    JournalDropped,
+    JournalEnd,
+    JournalMute,
+    JournalPacket,
+    JournalPicture,
+    JournalReception,
+    JournalReport,
+    Record,
+)
+from sfu.interfaces import Reception
 from tests.support.journals import MS, ZERO_NS, S, audio_packets, file_header, track_header
 
 
@@ -51,6 +61,23 @@ def test_reports_drops_and_events_are_counted() -> None:
     assert (found.packets, found.missing, found.repeated) == (0, 0, 0)
 
 
+def test_pictures_mutes_and_the_last_reception_are_kept() -> None:
+    pictures: list[Record] = [JournalPicture(ZERO_NS, n, n, n, "") for n in range(2 * MAX_PICTURES)]
+    found = inspected(
+        [
+            file_header(track_header("vp8")),
+            JournalMute(ZERO_NS, True),
+            JournalMute(ZERO_NS, False),
+            JournalMute(ZERO_NS, True),
+            JournalReception(ZERO_NS, Reception(0, 1, 0, 0, 0, 0, 0)),
+            JournalReception(ZERO_NS, Reception(9, 8, 7, 6, 5, 4, 3)),
+            *pictures,
+        ]
+    )
+    assert (found.mutes, found.reception) == (2, Reception(9, 8, 7, 6, 5, 4, 3))
+    assert found.pictures == pictures[:MAX_PICTURES]
+
+
 def test_the_rate_is_kept_by_second_of_the_session_and_not_without_bound() -> None:
     at = [0, 999 * MS, S, 5 * S, -S, 10**9 * S]
     packets = [JournalPacket(ZERO_NS + ns, n, 0, False, b"1234") for n, ns in enumerate(at)]
@@ -75,6 +102,9 @@ def test_every_record_is_a_line_of_json_with_its_time() -> None:
             JournalPacket(ZERO_NS + 1500 * MS, 7, 8, True, b"payload"),
             JournalReport(ZERO_NS - S, 1, 2),
             JournalDropped(ZERO_NS, 3),
+            JournalPicture(ZERO_NS, 7, 640, 360, "h"),
+            JournalMute(ZERO_NS, True),
+            JournalReception(ZERO_NS, Reception(1, 2, 3, 4, 5, 6, 7)),
             JournalEnd(ZERO_NS + 2 * S, 4),
             RecordingStopped(stopped_ns=3),
         )
@@ -83,6 +113,9 @@ def test_every_record_is_a_line_of_json_with_its_time() -> None:
         {"record": "packet", "at_s": 1.5, "sequence": 7, "timestamp": 8, "marker": True, "payload_bytes": 7},
         {"record": "sender_report", "at_s": -1.0, "ntp_timestamp": 1, "rtp_timestamp": 2},
         {"record": "dropped", "at_s": 0.0, "packets": 3},
+        {"record": "picture", "at_s": 0.0, "sequence": 7, "width": 640, "height": 360, "rid": "h"},
+        {"record": "muted", "at_s": 0.0, "muted": True},
+        {"record": "reception", "at_s": 0.0, **Reception(1, 2, 3, 4, 5, 6, 7)._asdict()},
         {"record": "end", "at_s": 2.0, "packets": 4},
         {"record": "event", "type": "recording_stopped", "stopped_ns": 3},
     ]

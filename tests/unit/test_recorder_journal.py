@@ -11,11 +11,15 @@ from recorder.journal import (
     EVENT,
     FIRST_OPTIONAL,
     MAGIC,
+    PICTURE,
     FileHeader,
     JournalDecoder,
     JournalDropped,
     JournalEnd,
+    JournalMute,
     JournalPacket,
+    JournalPicture,
+    JournalReception,
     JournalReport,
     Record,
     encode,
@@ -23,9 +27,13 @@ from recorder.journal import (
     encode_end,
     encode_event,
     encode_head,
+    encode_mute,
+    encode_picture,
+    encode_reception,
     encode_report,
     packet_parts,
 )
+from sfu.interfaces import Reception
 from tests.support.journals import file_header, track_header
 from tests.support.properties import any_input
 
@@ -55,7 +63,14 @@ EVENTS = st.one_of(
         end_ms=st.floats(0, 1e12),
     ),
 )
-RECORDS = st.lists(st.one_of(PACKETS, REPORTS, DROPS, EVENTS), max_size=12)
+SIZES = st.integers(0, 0xFFFF)
+PICTURES = st.builds(JournalPicture, NS, st.integers(0, 1 << 60), SIZES, SIZES, st.text(max_size=16))
+MUTES = st.builds(JournalMute, NS, st.booleans())
+COUNTS = st.integers(0, (1 << 64) - 1)
+RECEPTIONS = st.builds(
+    JournalReception, NS, st.builds(Reception, TICKS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+)
+RECORDS = st.lists(st.one_of(PACKETS, REPORTS, DROPS, PICTURES, MUTES, RECEPTIONS, EVENTS), max_size=12)
 
 
 def encoded(record: Record) -> bytes:
@@ -66,6 +81,12 @@ def encoded(record: Record) -> bytes:
         return encode_report(*record)
     if isinstance(record, JournalDropped):
         return encode_dropped(*record)
+    if isinstance(record, JournalPicture):
+        return encode_picture(*record)
+    if isinstance(record, JournalMute):
+        return encode_mute(*record)
+    if isinstance(record, JournalReception):
+        return encode_reception(*record)
     if isinstance(record, JournalEnd):
         return encode_end(*record)
     assert not isinstance(record, FileHeader)
@@ -266,3 +287,17 @@ def test_a_packet_that_is_too_short_is_a_problem_whatever_follows_it_and_whereve
     read = decoder.feed(content[:before]) + decoder.feed(content[before:])
     assert len(read) == 1
     assert decoder.problem == "record of type 2: of a wrong length"
+
+
+def test_a_picture_larger_than_a_record_can_say_is_written_as_the_largest() -> None:
+    """AV1 can claim 65536 pixels, H264 more than that: the recording must not end for it."""
+    decoder = JournalDecoder()
+    records = decoder.feed(head() + encode_picture(1, 2, 65_536, 1 << 40, "h"))
+    assert records[1:] == [JournalPicture(1, 2, 65_535, 65_535, "h")]
+
+
+@pytest.mark.parametrize("body", [b"", bytes(19), bytes(20) + b"\xff"])
+def test_a_picture_that_contradicts_itself_ends_what_can_be_read(body: bytes) -> None:
+    decoder = JournalDecoder()
+    assert decoder.feed(head() + encode(PICTURE, body))[1:] == []
+    assert decoder.problem

@@ -2,21 +2,25 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder import recording_state
 from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    ParticipantGone,
     ParticipantSeen,
     RecordingEvent,
     RecordingStarted,
     RecordingStopped,
+    SpeakersChanged,
     TakeOpened,
     TrackMuteChanged,
 )
-from recorder.manifest import Manifest, Mute, Segment, decode, encode, file_key, manifest_key
+from recorder.manifest import Interval, Manifest, Mute, Segment, Speakers, decode, encode, file_key, manifest_key
 from recorder.recording_state import RecordingState
 from tests.support.journals import RECORDING, SESSION, S, track_header
 
@@ -112,7 +116,53 @@ def test_the_manifest_goes_round_and_is_the_same_every_time() -> None:
     data = encode(manifest)
     assert decode(data) == manifest
     assert data == encode(manifest_of(state_of(EVENTS)))
-    assert b'\n  "manifest_version": 0,' in data
+    assert b'\n  "manifest_version": 1,' in data
+
+
+def seen(at_ns: int | None) -> ParticipantSeen:
+    return ParticipantSeen(participant_id="par_a", display_name="Ada", role="host", at_ns=at_ns)
+
+
+def gone(at_ns: int) -> ParticipantGone:
+    return ParticipantGone(participant_id="par_a", at_ns=at_ns)
+
+
+def presence_of(events: list[RecordingEvent]) -> list[Interval]:
+    state = state_of([EVENTS[0], *events, RecordingStopped(stopped_ns=9 * S)])
+    return state.manifest({}, {}).participants[0].present
+
+
+def test_it_says_when_a_participant_was_there() -> None:
+    assert presence_of([seen(S), gone(2 * S), seen(4 * S)]) == [Interval(S, 2 * S), Interval(4 * S, 9 * S)]
+    assert presence_of([seen(S), seen(2 * S), gone(3 * S), gone(4 * S)]) == [Interval(S, 3 * S)]
+    assert presence_of([seen(None)]) == [], "a journal of an earlier version does not say"
+
+
+def test_who_was_never_seen_and_went_is_no_participant() -> None:
+    assert state_of([EVENTS[0], gone(2 * S)]).manifest({}, {}).participants == []
+
+
+def spoke(at_ns: int, *speaking: str) -> SpeakersChanged:
+    return SpeakersChanged(at_ns=at_ns, dominant=speaking[0] if speaking else None, speaking=list(speaking))
+
+
+def test_it_says_who_spoke_in_the_order_of_time() -> None:
+    events = [spoke(3, "par_b", "par_a"), spoke(2, "par_a"), spoke(5), spoke(2, "par_a")]
+    manifest = state_of([EVENTS[0], *events]).manifest({}, {})
+    assert manifest.speakers == [
+        Speakers(2, "par_a", ["par_a"]),
+        Speakers(3, "par_b", ["par_b", "par_a"]),
+        Speakers(5, None, []),
+    ]
+    assert manifest.speakers_omitted == 0
+
+
+def test_changes_of_speakers_are_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_state, "MAX_SPEAKERS", 5)
+    manifest = state_of([EVENTS[0], *(spoke(n) for n in range(8)), spoke(1, "par_a")]).manifest({}, {})
+    assert [each.at_ns for each in manifest.speakers] == list(range(5))
+    assert manifest.speakers[1].speaking == ["par_a"]
+    assert manifest.speakers_omitted == 3
 
 
 def test_keys_are_those_of_the_contract() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import av
 import pytest
 
-from recorder.journal import JournalDropped, JournalPacket, JournalReport
-from recorder.manifest import PacketCounts
+from recorder import track
+from recorder.journal import JournalDropped, JournalPacket, JournalPicture, JournalReception, JournalReport, Record
+from recorder.manifest import PacketCounts, Picture, Reception, software
 from recorder.settings import RecorderSettings
+from sfu import interfaces as sfu_interfaces
 from tests.support import counter
 from tests.support.encoded import opus_packets, vp8_frames
 from tests.support.files import inspect
@@ -311,3 +313,47 @@ def test_a_file_can_be_read_while_it_is_made(camera: list[JournalPacket], tmp_pa
     report = inspect(made.path)
     assert report.stream("video").frames > 30
     made.finish()
+
+
+# --- what is told beside the packets
+
+
+def test_sizes_and_layers_of_the_picture_are_listed_with_the_largest(
+    camera: list[JournalPacket], tmp_path: Path
+) -> None:
+    pictures: list[Record] = [
+        JournalPicture(ZERO_NS + S, 65_500, 640, 360, "m"),
+        JournalPicture(ZERO_NS + 2 * S, 65_600, 1280, 720, "h"),
+        JournalPicture(ZERO_NS + 3 * S, 65_700, 360, 640, "m"),
+    ]
+    segment, _ = make_file("vp8", [*camera[:10], *pictures, *camera[10:]], tmp_path)
+    assert segment.pictures == [
+        Picture(S, 640, 360, "m"),
+        Picture(2 * S, 1280, 720, "h"),
+        Picture(3 * S, 360, 640, "m"),
+    ]
+    assert (segment.width, segment.height, segment.pictures_omitted) == (1280, 720, 0)
+    assert segment.made_by == software()
+
+
+def test_changes_of_the_picture_are_bounded_and_the_rest_is_counted(
+    camera: list[JournalPacket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track, "MAX_PICTURES", 3)
+    pictures: list[Record] = [JournalPicture(ZERO_NS + S, 65_500, 16 * n, 16, "") for n in range(1, 9)]
+    segment, _ = make_file("vp8", [*camera, *pictures], tmp_path)
+    assert (len(segment.pictures), segment.pictures_omitted) == (3, 5)
+    assert (segment.width, segment.height) == (128, 16), "also of one that is not listed"
+
+
+def test_how_the_stream_came_is_that_of_the_end(voice: list[JournalPacket], tmp_path: Path) -> None:
+    told: list[Record] = [
+        JournalReception(ZERO_NS + S, sfu_interfaces.Reception(0, 10, 0, 0, 0, 0, 0)),
+        JournalReception(ZERO_NS + 6 * S, sfu_interfaces.Reception(41_500, 300, 6, 5, 14, 3, 20)),
+    ]
+    segment, _ = make_file("opus", [*voice, *told], tmp_path)
+    assert segment.reception == Reception(
+        round_trip_ms=41.5, received=300, repaired=6, reordered=5, missed=14, given_up=3, asked_for=20
+    )
+    assert make_file("opus", voice, tmp_path)[0].reception is None
+    assert (segment.width, segment.pictures) == (0, [])

@@ -20,13 +20,17 @@ from recorder.journal import (
     JournalDecoder,
     JournalDropped,
     JournalEnd,
+    JournalMute,
     JournalPacket,
+    JournalPicture,
+    JournalReception,
     JournalReport,
     Record,
 )
 from recorder.reader import JournalReader, JournalState
 from recorder.settings import RecorderSettings
 from recorder.writer import RecordingJournal, SpoolWriter
+from sfu.interfaces import Reception
 from tests.support.journals import RECORDING, S, recording_header, track_header
 
 FAST = RecorderSettings(write_interval_s=0.01)
@@ -60,7 +64,13 @@ def test_everything_a_tap_was_given_is_in_its_journal(writer: SpoolWriter) -> No
     for number in range(1_000):
         track.packet(number / 100, 65_000 + number, number * 3_000, number % 6 == 5, bytes((number % 256,)) * 50)
     track.sender_report(10.5, 1 << 63, 77)
+    track.picture(10.6, 65_000, 640, 360, "h")
+    track.muted(10.7, True)
+    track.reception(10.8, Reception(1, 2, 3, 4, 5, 6, 7))
     track.end(11.0)
+    track.picture(12.0, 65_000, 640, 360, "")
+    track.muted(12.0, False)
+    track.reception(12.0, Reception(1, 2, 3, 4, 5, 6, 7))
     writer.close()
     header, *records = journals(writer)["seg_aaaaaaaaaaaaaaaa"]
     assert isinstance(header, FileHeader)
@@ -69,7 +79,13 @@ def test_everything_a_tap_was_given_is_in_its_journal(writer: SpoolWriter) -> No
     packets = [record for record in records if isinstance(record, JournalPacket)]
     assert [packet.sequence for packet in packets] == list(range(65_000, 66_000))
     assert packets[500] == JournalPacket(5 * S, 65_500, 1_500_000, False, bytes((500 % 256,)) * 50)
-    assert records[-2:] == [JournalReport(10_500_000_000, 1 << 63, 77), JournalEnd(11 * S, 1_000)]
+    assert records[-5:] == [
+        JournalReport(10_500_000_000, 1 << 63, 77),
+        JournalPicture(10_600_000_000, 65_000, 640, 360, "h"),
+        JournalMute(10_700_000_000, True),
+        JournalReception(10_800_000_000, Reception(1, 2, 3, 4, 5, 6, 7)),
+        JournalEnd(11 * S, 1_000),
+    ]
     assert writer.counters()["packets_dropped"] == 0
     assert writer.counters()["bytes_queued"] == 0
 

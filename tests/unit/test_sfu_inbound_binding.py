@@ -25,6 +25,7 @@ from tests.support.sfu_media import (
     section,
     vp8,
 )
+from tests.support.taps import QuietTap
 
 MID_1 = one_byte_extensions((MID_ID, b"1"))
 
@@ -311,7 +312,7 @@ def test_a_packet_that_is_given_up_costs_a_key_frame_also_when_nobody_watches() 
     assert requests(inbound, 3.0) == [KeyFrameRequest(77)], "until it comes"
 
 
-class Tap:
+class Tap(QuietTap):
     def packet(self, arrival_s: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None: ...
 
     def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None: ...

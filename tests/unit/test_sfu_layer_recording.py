@@ -9,9 +9,10 @@ from sfu.tap import LINGER_S
 from sfu.track import PROOF_S, SETTLE_S
 from tests.support.layered_camera import Camera
 from tests.support.sfu_media import VP8, encoding
+from tests.support.taps import QuietSink, QuietTap
 
 
-class Tap:
+class Tap(QuietTap):
     def __init__(self) -> None:
         self.packets: list[tuple[int, int, bytes]] = []
         """Index, timestamp, payload."""
@@ -35,7 +36,7 @@ class Tap:
         return "".join(chr(payload[-1]) for _, _, payload in self.packets)
 
 
-class Sink:
+class Sink(QuietSink):
     def __init__(self, *taps: Tap) -> None:
         self.taps: list[Tap] = []
         self._prepared = list(taps)

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.encoding import Encoding
+from sfu.interfaces import Reception
 from sfu.rtcp import SenderReport
 from sfu.rtp import JUMP
 from sfu.srtp import WINDOW
 from sfu.streams import RepairStream
+from sfu.tap import RECEPTION_S
 from sfu.twcc import MAX_PENDING
 from tests.support.sfu_client import Tap
 from tests.support.sfu_media import (
@@ -380,6 +382,15 @@ class Broken(Tap):
     def sender_report(self, *arguments: object) -> None:
         self._fail("sender_report")
 
+    def muted(self, now_s: float, muted: bool) -> None:
+        self._fail("muted")
+
+    def picture(self, arrival_s: float, index: int, width: int, height: int, rid: str) -> None:
+        self._fail("picture")
+
+    def reception(self, now_s: float, reception: Reception) -> None:
+        self._fail("reception")
+
     def end(self, now_s: float) -> None:
         self._fail("end")
 
@@ -415,6 +426,19 @@ def test_a_tap_that_fails_at_its_end_hinders_nobody() -> None:
     stream.encoding.end_tap(2.0)
     stream.encoding.end_tap(2.0)
     assert stream.encoding.tap_failures == 1
+
+
+@pytest.mark.parametrize("call", ["muted", "picture", "reception"])
+def test_a_tap_that_fails_at_what_is_said_beside_the_packets_ends(call: str) -> None:
+    stream = encoding(VP8)
+    stream.record(Broken(call), 1.0)
+    stream.accept(0, 128, 0, vp8(0, key=True), 0, -1, 1.0)
+    stream.tell_muted(1.1, True)
+    stream.tick(1.0 + RECEPTION_S)
+    assert stream.tap_failures == 1
+    stream.accept(1, 128, 3000, vp8(1, key=True, size=(1280, 720)), 0, -1, 20.0)
+    stream.end_tap(21.0)
+    assert (stream.tap_failures, stream.packets) == (1, 2)
 
 
 def test_a_tap_gets_sender_reports_and_one_end() -> None:

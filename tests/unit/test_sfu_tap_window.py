@@ -3,9 +3,10 @@
 from sfu.encoding import Encoding
 from sfu.tap import LINGER_S
 from tests.support.sfu_media import OPUS, encoding
+from tests.support.taps import QuietTap
 
 
-class Tap:
+class Tap(QuietTap):
     def __init__(self) -> None:
         self.indices: list[int] = []
         self.ends: list[float] = []
@@ -13,8 +14,6 @@ class Tap:
     def packet(self, arrival_s: float, index: int, timestamp: int, marker: bool, payload: bytes) -> None:
         assert not self.ends
         self.indices.append(index)
-
-    def sender_report(self, arrival_s: float, ntp_timestamp: int, rtp_timestamp: int) -> None: ...
 
     def end(self, now_s: float) -> None:
         self.ends.append(now_s)

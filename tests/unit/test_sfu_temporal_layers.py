@@ -12,6 +12,7 @@ from sfu.interfaces import StreamInfo, TrackInfo
 from sfu.subscription import MAX_EARLIER
 from tests.support.sfu_client import Tap
 from tests.support.sfu_media import VP8, encoding
+from tests.support.taps import QuietSink
 from tests.support.temporal_camera import LayeredViewer, Made, TemporalCamera, undecodable
 
 
@@ -139,7 +140,7 @@ def test_a_recording_has_every_layer() -> None:
     camera = TemporalCamera()
     tap = Tap()
 
-    class Sink:
+    class Sink(QuietSink):
         def open(self, track: TrackInfo, stream: StreamInfo, now_s: float) -> Tap:
             return tap
 
