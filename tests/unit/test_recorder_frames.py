@@ -217,7 +217,7 @@ PARTS = st.one_of(
 @any_input
 @given(
     codec=st.sampled_from([*CODECS, "opus"]),
-    packets=st.lists(st.tuples(PARTS, st.integers(0, 3), st.booleans(), st.integers(0, 1)), max_size=8),
+    packets=st.lists(st.tuples(PARTS, st.integers(0, 3), st.booleans(), st.integers(0, 1)), max_size=5),
 )
 def test_any_payloads_are_in_a_frame_or_counted(codec: str, packets: list[tuple[bytes, int, bool, int]]) -> None:
     items: list[Ordered] = []

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfu.interfaces import NegotiationError
@@ -247,7 +247,7 @@ def mutated(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["\r\n", "\n"])).join(lines)
 
 
-@any_input
+@settings(max_examples=200)
 @given(mutated())
 def test_a_mutated_offer_is_read_or_refused(text: str) -> None:
     try:
