@@ -79,6 +79,8 @@ class CaptureFinished(msgspec.Struct, tag_field="type", tag="capture_finished", 
 
 class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped", kw_only=True):
     stopped_ns: int
+    reason: str = ""
+    """`disk`: the spool's disk was full. Empty: by a host, because everybody had left, or not known."""
 
 
 RecordingEvent = (

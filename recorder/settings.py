@@ -18,6 +18,12 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Cap of what waits for the writer thread on one node; beyond it packets are dropped, counted and alarmed."""
     index_bytes: int = 64 * 1024
     """Space reserved for cues in the head of each file (about 2.5 hours of video)."""
+    reserve_bytes: int = 2 * 1024 * 1024 * 1024
+    """With less free on the spool's disk no new recording begins; with a quarter of it left running ones end."""
+    reserve_share: float = 0.05
+    """As `reserve_bytes`, as a share of the disk; the larger of both counts."""
+    spool_bytes: int = 0
+    """Cap of journals and files that are being made; 0: none. From nine tenths of it on no new recording begins."""
 
 
 class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

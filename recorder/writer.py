@@ -8,6 +8,7 @@ unless a sync of the events failed. After such a failure nothing in that journal
 until it is closed; a damaged track is written on, as far as the disk takes it.
 """
 
+import errno
 import itertools
 import threading
 import time
@@ -38,7 +39,10 @@ SYNC_AFTER_S = 0.5
 """Bytes of tracks are made durable when they are this old, oldest first; with the write interval and a sync this stays
 under the 1.5 s that a power failure may cost."""
 STALL_S = 3.0
-"""A pass over all journals that takes longer is an alarm: nothing has been durable for longer than is promised."""
+"""A pass over all journals that takes longer, or bytes that are not durable after so long, are an alarm: a power
+failure would cost more than is promised."""
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""How a disk says that it takes nothing any more."""
 CLOSE_WAIT_S = 10.0
 """How long `close` waits for a disk that does not answer."""
 
@@ -117,6 +121,8 @@ class SpoolWriter:
         """Set when there may be something to do; without a journal the thread sleeps."""
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._errors = {"write_errors": 0, "sync_errors": 0}
+        self.refusals = 0
+        """Of these, those for want of space or because the disk is read-only. Changed by the thread alone."""
         self._problem = ""
         """What failed in the last pass."""
         self._pass_began_s: float | None = None
@@ -129,7 +135,10 @@ class SpoolWriter:
         now_s, began_s = time.monotonic(), self._pass_began_s
         if began_s is not None and now_s - began_s > STALL_S:
             return "the spool's disk does not answer"
-        return self._problem or self._load.alarm(now_s)
+        if alarm := self._problem or self._load.alarm(now_s):
+            return alarm
+        late = self._oldest_s(now_s) > STALL_S
+        return "the spool's disk is too slow: recordings are not made durable in time" if late else ""
 
     def start(self) -> None:
         """Raises OSError when the spool cannot be made. Touches the disk: call before the media loop runs."""
@@ -256,6 +265,7 @@ class SpoolWriter:
             file.write(now_s)
         except OSError as error:
             self._errors["write_errors"] += 1
+            self.refusals += error.errno in REFUSALS
             return f"cannot write journals: {error.strerror or error}"
         finally:
             self._load.written_bytes += file.written_bytes - before
@@ -266,6 +276,7 @@ class SpoolWriter:
             file.sync()
         except OSError as error:
             self._errors["sync_errors"] += 1
+            self.refusals += error.errno in REFUSALS
             return _lost(error)
         return ""
 

@@ -11,7 +11,7 @@ import structlog
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import Clock, SessionClock, wall_time
 from signaling.media import MediaServer
-from signaling.messages import Message, RecordingStatus
+from signaling.messages import Message, RecordingStatus, StopReason
 from signaling.problems import Problem
 from signaling.recordings import LiveRecording, RecordingDesk
 from signaling.rooms import LiveRoom
@@ -75,8 +75,8 @@ class LiveRooms:
         at = wall_time(self._clock)
         self._queue.add("participant_left", lambda: self._catalog.participant_left(participant_id, at))
 
-    def recording_stopped(self, recording: LiveRecording) -> Message:
-        return RecordingStatus(recording=self._desk.stop(recording))
+    def recording_stopped(self, recording: LiveRecording, reason: StopReason) -> Message:
+        return RecordingStatus(recording=self._desk.stop(recording, reason), reason=reason)
 
     def room_closed(self, room: LiveRoom) -> None:
         del self.live[room.session.id]

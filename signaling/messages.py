@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from recorder.space import SpaceState
 from sfu.interfaces import (
     DeliveryState,
     Finding,
@@ -27,6 +28,9 @@ Sdp = Annotated[str, Meta(max_length=65_536)]
 Mid = Annotated[str, Meta(max_length=16)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 Bytes = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+StopReason = Literal["", "disk"]
+"""`disk`: there was no space left."""
 
 MAX_LINES = 8640
 """Of a shown picture: twice what 8K screens have."""
@@ -193,6 +197,8 @@ class Welcome(Message, tag="welcome"):
     session_ms: float
     heartbeat_ms: int
     recording: RecordingView | None
+    recording_space: SpaceState
+    """As `RecordingSpace.state`."""
     capture_profile: CaptureProfile
     video_codecs: list[str]
     """In order of preference, as in config.toml: `VP8`, `VP9`, `H264`, `AV1`."""
@@ -258,6 +264,14 @@ class Subscription(Message, tag="subscription"):
 
 class RecordingStatus(Message, tag="recording_status"):
     recording: RecordingView
+    reason: StopReason = ""
+    """Why it ended, if not because somebody wanted it to."""
+
+
+class RecordingSpace(Message, tag="recording_space"):
+    """What may be recorded with the space on the studio's disk has changed: `low`: nothing new; `full`: nothing."""
+
+    state: SpaceState
 
 
 class Error(Message, tag="error"):
@@ -297,6 +311,7 @@ FromServer = (
     | ActiveSpeakers
     | Subscription
     | RecordingStatus
+    | RecordingSpace
     | CaptureStatus
     | Heartbeat
     | Clock

@@ -95,7 +95,10 @@ class StudioCollector(Collector):
                 yield _gauge(f"spool_{name}", help, value)
             else:
                 yield CounterMetricFamily(f"stemroom_spool_{name}", help, value=value)
-        yield _gauge("spool_alarm", "1 while recordings are at risk", int(bool(self._studio.spool_writer.alarm)))
+        space = self._studio.space.report
+        yield _gauge("spool_free_bytes", "Free on the disk of journals, beyond what ends recordings", space.free_bytes)
+        yield _gauge("spool_used_bytes", "Taken by journals and by files that are being made", space.used_bytes)
+        yield _gauge("spool_alarm", "1 while recordings are at risk", int(bool(self._studio.recording_alarms)))
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -40,7 +40,7 @@ class OperatorsApi:
 
     async def health(self, request: web.Request) -> web.Response:
         """503 while recordings are at risk or facts pile up before the database."""
-        alarms = [alarm for alarm in (self._studio.spool_writer.alarm,) if alarm]
+        alarms = self._studio.recording_alarms
         if waiting := len(self._studio.queue):
             alarms.append(f"{waiting} facts wait for the database")
         return _json({"status": "degraded" if alarms else "ok", "alarms": alarms}, 503 if alarms else 200)

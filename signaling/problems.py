@@ -52,6 +52,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "range_not_satisfiable": (416, "The range lies outside the object"),
     "restart_unsupported": (422, "ICE is not restarted here: send a new offer"),
     "session_full": (409, "The session is full"),
+    "spool_full": (507, "There is no space for recordings on the studio's disk"),
     "spool_unavailable": (503, "The disk for journals does not answer"),
     "store_unavailable": (503, "The object store does not answer"),
     "connection_gone": (409, "The peer connection was given up: make a new one"),

@@ -33,6 +33,7 @@ class RecordingsApi:
         if room.recording is not None or room.starting.locked():
             raise Problem("already_recording")
         try:
+            self._studio.space.require()
             async with room.starting:
                 recording = await self._studio.recordings.start(session, room.clock)
                 room.begin_recording(recording)

@@ -137,10 +137,10 @@ class RecordingDesk:
         log.info("recording_started", session_id=session.id, recording_id=row.id)
         return recording
 
-    def stop(self, recording: LiveRecording) -> RecordingView:
-        """Its taps have ended. The row says so after `settled`."""
+    def stop(self, recording: LiveRecording, reason: str = "") -> RecordingView:
+        """Its taps have ended. The row says so after `settled`. `reason`: see `RecordingStopped`."""
         stopped_ns = recording.log.clock.now_ns()
-        recording.log.event(RecordingStopped(stopped_ns=stopped_ns))
+        recording.log.event(RecordingStopped(stopped_ns=stopped_ns, reason=reason))
         del self._running[recording.id]
         self._keep(recording.log)
         self.close_if_done(recording.log)
@@ -148,7 +148,7 @@ class RecordingDesk:
         written = self.queue.add("recording_stopped", lambda: self._catalog.stop_recording(id, stopped_ns))
         self._ending[id] = written
         written.add_done_callback(lambda _: self._ending.pop(id))
-        log.info("recording_stopped", session_id=recording.log.session_id, recording_id=id)
+        log.info("recording_stopped", session_id=recording.log.session_id, recording_id=id, reason=reason)
         view = recording.view()
         view.state, view.stopped_ms = "finishing", stopped_ns / NS_PER_MS
         return view

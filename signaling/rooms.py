@@ -22,6 +22,7 @@ from signaling.messages import (
     ParticipantLeft,
     ParticipantUpdated,
     RecordingStatus,
+    StopReason,
     encode,
 )
 from signaling.participants import LiveParticipant, PeerMessages
@@ -36,7 +37,7 @@ class RoomOwner(Protocol):
 
     def participant_gone(self, participant_id: str) -> None: ...
 
-    def recording_stopped(self, recording: LiveRecording) -> Message: ...
+    def recording_stopped(self, recording: LiveRecording, reason: StopReason) -> Message: ...
 
     def room_closed(self, room: "LiveRoom") -> None:
         """Its media end here."""
@@ -219,12 +220,12 @@ class LiveRoom:
         self.media.start_recording(recording)
         self.broadcast(RecordingStatus(recording=recording.view()))
 
-    def stop_recording(self) -> None:
+    def stop_recording(self, reason: StopReason = "") -> None:
         """End the running recording, if there is one."""
         recording, self.recording = self.recording, None
         if recording is not None:
             self.media.stop_recording()
-            self.broadcast(self._owner.recording_stopped(recording))
+            self.broadcast(self._owner.recording_stopped(recording, reason))
 
     def _note_in(self, recording: LiveRecording, participant: LiveParticipant) -> None:
         if participant.access != "watch":  # who only watches has no take

@@ -18,6 +18,7 @@ from signaling.origins import Origins
 from signaling.recording_log import Spool
 from signaling.recordings import RecordingDesk
 from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings, TurnSettings
+from signaling.space_desk import SpaceDesk
 from storage.catalog import Catalog
 from storage.objects import ObjectStore
 from storage.settings import ObjectStoreSettings
@@ -60,7 +61,13 @@ class Studio:
             self.clock,
             self.counters,
         )
+        self.space = SpaceDesk(self.rooms, self.counters)
         self.captures = CaptureDesk(self.catalog, self.store, self.recordings, self.counters)
+
+    @property
+    def recording_alarms(self) -> list[str]:
+        """Why recordings are at risk now, for people."""
+        return [alarm for alarm in (self.spool_writer.alarm, self.space.alarm) if alarm]
 
     async def start(self) -> None:
         self.queue.start()

@@ -142,6 +142,7 @@ class Visit:
             session_ms=room.clock.now_ms(),
             heartbeat_ms=round(settings.session.heartbeat_s * 1000),
             recording=room.recording.view() if room.recording else None,
+            recording_space=self._studio.space.report.state,
             capture_profile=CaptureProfile(
                 video_bps=settings.session.capture_video_bps, audio_bps=settings.session.capture_audio_bps
             ),

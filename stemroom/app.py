@@ -1,8 +1,8 @@
 """The composition root: opens every part, hands each what it needs, and closes them in the opposite order.
 
 Order of opening: data folder lock, database (migrated), object store, recorder process, spool writer, media plane,
-studio, the two listeners. So on the way down nobody new comes in first, then rooms and their media end, then journals
-get their end records, and the recorder process, the store and the database go last.
+studio, the watch of the disk's space, the two listeners. So on the way down nobody new comes in first, then rooms and
+their media end, then journals get their end records, and the recorder process, the store and the database go last.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import signaling.app
 import signaling.operators
 from recorder.settings import RecorderConfig
+from recorder.space_watch import SpaceReport, SpaceWatch
 from recorder.writer import SpoolWriter
 from sfu.engine import Sfu
 from signaling.clock import NodeClock
@@ -148,6 +149,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
     )
     stack.push_async_callback(studio.close)
     await studio.start()
+    _watch_space(SpaceWatch(data, config.recorder, lambda: spool.refusals), studio, stack)
 
     url = await _listen(stack, signaling.app.build(studio), config.http.host, config.http.port, tls)
     operators = config.operators
@@ -165,6 +167,18 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
     announce(f"  operators  {operators_url}")
     announce(f"  media      UDP{' and TCP' if config.media.tcp else ''} port {sfu.port}")
     announce(f"  files      {files}")
+
+
+def _watch_space(watch: SpaceWatch, studio: Studio, stack: AsyncExitStack) -> None:
+    """The studio knows the state before anybody can ask for a recording."""
+    loop = asyncio.get_running_loop()
+
+    def seen(report: SpaceReport) -> None:
+        loop.call_soon_threadsafe(studio.space.seen, report)
+
+    studio.space.seen(watch.look())
+    stack.callback(watch.close)
+    watch.start(seen)
 
 
 async def _listen(

@@ -46,6 +46,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "recorder.write_interval_s": (0.01, 1),
     "recorder.queue_bytes": (1 << 20, 1 << 34),
     "recorder.index_bytes": (1 << 10, 1 << 24),
+    "recorder.reserve_bytes": (0, 1 << 50),
+    "recorder.reserve_share": (0, 0.9),
+    "recorder.spool_bytes": (0, 1 << 50),
     "object_store.url_life_s": (30, 3_600),
     "object_store.s3.timeout_s": (1, 600),
 }

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "operators": {"port": 0},
     "media": {"port": 0, "advertise": ["127.0.0.1"]},
     "log": {"level": "debug"},
+    # Whether a recording may begin is not to depend on how full this machine's disk is.
+    "recorder": {"reserve_bytes": 0, "reserve_share": 0.0},
 }
 
 
@@ -112,18 +114,20 @@ class Studio:
 
 
 @asynccontextmanager
-async def start_studio(folder: Path, overrides: Overrides | None = None) -> AsyncIterator[Studio]:
+async def start_studio(
+    folder: Path, overrides: Overrides | None = None, under: Sequence[str] = ()
+) -> AsyncIterator[Studio]:
     """Start it and wait until it serves; at the end stop it and hold that it ended in order and logged no exception.
 
     Starting again with the same folder continues with its data. A test that stopped or killed it is not held to an
-    orderly end.
+    orderly end. `under`: a command that becomes the program whose command line follows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.touch(0o600)
     config.write_text(_toml(_merged(DEFAULTS, overrides or {})))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stemroom", "serve", "--config", str(config)),
+        *(*under, sys.executable, "-m", "stemroom", "serve", "--config", str(config)),
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=asyncio.subprocess.DEVNULL,

@@ -301,3 +301,9 @@ def test_a_picture_that_contradicts_itself_ends_what_can_be_read(body: bytes) ->
     decoder = JournalDecoder()
     assert decoder.feed(head() + encode(PICTURE, body))[1:] == []
     assert decoder.problem
+
+
+def test_a_stop_that_was_written_before_reasons_were_is_read() -> None:
+    body = b'{"type":"recording_stopped","stopped_ns":7}'
+    decoder = JournalDecoder()
+    assert decoder.feed(head() + encode(EVENT, body))[1:] == [RecordingStopped(stopped_ns=7, reason="")]

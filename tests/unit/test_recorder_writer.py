@@ -264,6 +264,45 @@ def test_a_disk_that_hangs_raises_the_alarm_while_it_hangs(
     until(lambda: writer.counters()["oldest_unsynced_s"] < 0.05)
 
 
+@pytest.mark.parametrize(("age_s", "alarm"), [(2.0, False), (3.1, True)])
+def test_bytes_that_wait_for_long_to_be_durable_are_an_alarm_though_every_pass_is_short(
+    tmp_path: Path, age_s: float, alarm: bool
+) -> None:
+    """The thread is not running: its passes are made here, the second without time for a sync of tracks."""
+    writer = SpoolWriter(tmp_path / "spool", FAST)
+    track = begin(writer).open_track(track_header("vp8"))
+    now_s = time.monotonic()
+    writer._pass(now_s, now_s + PATIENCE_S)
+    track.packet(1, 1, 0, False, b"x")
+    writer._pass(now_s - age_s, 0.0)
+    assert ("not made durable in time" in writer.alarm) is alarm
+    writer._pass(now_s, time.monotonic() + PATIENCE_S)
+    assert writer.alarm == ""
+    writer.start()
+    writer.close()
+
+
+@pytest.mark.parametrize(("number", "refused"), [("ENOSPC", 1), ("EDQUOT", 1), ("EROFS", 1), ("EIO", 0)])
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+def test_a_disk_that_takes_nothing_is_told_from_one_that_fails(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch, number: str, refused: int, call: str
+) -> None:
+    failures = [getattr(errno, number)]
+    real = getattr(os, call)
+
+    def fail_once(fd: int, *data: bytes) -> int | None:
+        if failures and not (data and data[0].startswith(b"STEMJRN1")):
+            raise OSError(failures.pop(), "refused")
+        taken: int | None = real(fd, *data)
+        return taken
+
+    monkeypatch.setattr(journal_file.os, call, fail_once)
+    durable = begin(writer).event(RecordingStopped(stopped_ns=1, reason="disk"))
+    assert (durable.exception(PATIENCE_S) is not None) is (call == "fdatasync")
+    assert not failures
+    assert writer.refusals == refused
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Looks again and again: nothing tells of an alarm but the alarm."""
     give_up_s = time.monotonic() + PATIENCE_S

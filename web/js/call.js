@@ -15,6 +15,7 @@ import { byId, setText } from './ui/dom.js';
 import { announce, toast } from './ui/notices.js';
 import { explain, explainInCall } from './ui/problems.js';
 import { showOwnTrouble } from './ui/quality.js';
+import { showSpace, spaceWords } from './ui/space.js';
 import { Tiles } from './ui/tiles.js';
 
 /** @typedef {import('./messages.js').Identity} Identity */
@@ -97,6 +98,10 @@ export class Call {
       setText(byId('session-title', HTMLElement), welcome.title);
     });
     room.on('recording', (recording) => this.#recordingChanged(recording));
+    room.on('space', (space) => {
+      this.#showSpace();
+      if (space === 'ok' && this.#identity.role === 'host') toast('There is space on the studio’s disk again. Press Record to begin a new recording.');
+    });
     room.on('connection', () => this.#showConnection());
     room.on('troubles', showOwnTrouble);
     room.on('joined', ({ display_name }) => announce(`${display_name} joined`));
@@ -134,6 +139,7 @@ export class Call {
     document.body.classList.remove('is-recording');
     byId('connection-banner', HTMLElement).hidden = true;
     showOwnTrouble([]);
+    showSpace('');
     byId('room', HTMLElement).hidden = true;
   }
 
@@ -187,7 +193,9 @@ export class Call {
   #recordingChanged(recording) {
     const running = recording?.state === 'recording';
     if (running !== this.#wasRecording) announce(running ? 'Recording started' : 'Recording stopped');
-    if (this.#wasRecording && recording === null) {
+    if (this.#wasRecording && !running && this.room.endedBy === 'disk') {
+      toast('The recording was ended because the studio’s disk is full. What was recorded is kept, and the call goes on.', { kind: 'error' });
+    } else if (this.#wasRecording && recording === null) {
       // Nobody pressed stop: the studio restarted, or everybody was away for longer than it waits.
       toast('The recording ended because the studio lost this session for a while. What was recorded is kept. The host can start another.', { kind: 'error' });
     }
@@ -205,7 +213,15 @@ export class Call {
 
   #showRecording() {
     this.#controls.showRecording(this.#wasRecording, this.#pending);
+    this.#showSpace();
     this.#tick();
+  }
+
+  #showSpace() {
+    if (this.#identity.role !== 'host') return;
+    const words = spaceWords(this.room.space, this.#wasRecording);
+    showSpace(words);
+    this.#controls.showRefusal(this.#wasRecording ? '' : words);
   }
 
   #tick() {

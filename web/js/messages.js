@@ -85,6 +85,7 @@
  * @property {number} session_ms
  * @property {number} heartbeat_ms
  * @property {RecordingView | null} recording
+ * @property {SpaceState} recording_space
  * @property {CaptureProfile} capture_profile
  * @property {string[]} video_codecs in order of preference: `VP8`, `VP9`, `H264`, `AV1`
  * @property {number} max_video_bps
@@ -112,7 +113,9 @@
 /** @typedef {{type: 'track_muted', track_id: string, muted: boolean, participant_id: string}} TrackMuted */
 /** @typedef {{type: 'connection_quality', participant_id: string, quality: Quality, findings: Finding[]}} ConnectionQuality findings: of oneself only, the worst first */
 /** @typedef {{type: 'active_speakers', dominant: string | null, speaking: string[]}} ActiveSpeakers who speaks, the dominant one first */
-/** @typedef {{type: 'recording_status', recording: RecordingView}} RecordingStatus */
+/** @typedef {{type: 'recording_status', recording: RecordingView, reason: '' | 'disk'}} RecordingStatus reason: why it ended, if not because somebody wanted it to */
+/** @typedef {'ok' | 'low' | 'full'} SpaceState what may be recorded with the space on the studio's disk: `low`: nothing new; `full`: nothing */
+/** @typedef {{type: 'recording_space', state: SpaceState}} RecordingSpace */
 /** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
 /** @typedef {{type: 'subscription', track_id: string, state: DeliveryState}} Subscription */
 /** @typedef {{type: 'heartbeat'}} Heartbeat */
@@ -121,7 +124,7 @@
 
 /**
  * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
- *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | CaptureStatus | ConnectionQuality
+ *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | RecordingSpace | CaptureStatus | ConnectionQuality
  *   | Heartbeat | Clock
  *   | ErrorMessage} ServerMessage
  */

@@ -48,6 +48,7 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
  *   media: readonly ReceivedTrack[],
  *   speakers: Speakers,
  *   recording: RecordingView | null,
+ *   space: import('./messages.js').SpaceState,
  *   troubles: readonly import('./messages.js').Finding[],
  *   connection: Connection,
  *   error: {id: string, detail: string, negotiation: boolean},
@@ -63,6 +64,9 @@ export class Room extends Emitter {
   #shown;
   /** @type {RecordingView | null} */
   #recording = null;
+  #endedBy = '';
+  /** @type {import('./messages.js').SpaceState} */
+  #space = 'ok';
   /** @type {Speakers} */
   #speakers = { dominant: null, speaking: [] };
   /** @type {Map<OwnKind, boolean>} */
@@ -108,6 +112,16 @@ export class Room extends Emitter {
 
   get recording() {
     return this.#recording;
+  }
+
+  /** Why the last recording ended: `disk`, or empty: somebody wanted it to. */
+  get endedBy() {
+    return this.#endedBy;
+  }
+
+  /** What may be recorded with the space on the studio's disk. */
+  get space() {
+    return this.#space;
   }
 
   /** @returns {Connection} */
@@ -193,6 +207,7 @@ export class Room extends Emitter {
     this.emit('welcome', welcome);
     this.#participantsChanged();
     this.#setRecording(welcome.recording);
+    this.#setSpace(welcome.recording_space);
   }
 
   /** Make both connections anew, unless they came back meanwhile. */
@@ -220,7 +235,10 @@ export class Room extends Emitter {
         this.emit('speakers', message);
         break;
       case 'recording_status':
-        this.#setRecording(message.recording);
+        this.#setRecording(message.recording, message.reason);
+        break;
+      case 'recording_space':
+        this.#setSpace(message.state);
         break;
       case 'error':
         this.#refused(message);
@@ -253,10 +271,18 @@ export class Room extends Emitter {
     }
   }
 
-  /** @param {RecordingView | null} recording */
-  #setRecording(recording) {
+  /** @param {RecordingView | null} recording @param {'' | 'disk'} endedBy */
+  #setRecording(recording, endedBy = '') {
     this.#recording = recording;
+    this.#endedBy = endedBy;
     this.emit('recording', recording);
+  }
+
+  /** @param {import('./messages.js').SpaceState} space */
+  #setSpace(space) {
+    if (space === this.#space) return;
+    this.#space = space;
+    this.emit('space', space);
   }
 
   #participantsChanged() {

@@ -73,6 +73,12 @@ export class Controls {
     if (!recording && this.#stopDialog.open) this.#stopDialog.close();
   }
 
+  /** Why nothing can be recorded now, which the button says when asked; empty: it can. @param {string} words */
+  showRefusal(words) {
+    this.#record.title = words;
+    this.#record.setAttribute('aria-description', words);
+  }
+
   /** @param {number} ms */
   showTime(ms) {
     setText(this.#time, clockTime(ms));

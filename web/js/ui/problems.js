@@ -10,6 +10,7 @@ const WORDS = {
   wrong_host_secret: 'The host part of this link is wrong. Copy the whole host link again, or join as a guest.',
   already_recording: 'The session is being recorded already.',
   too_many_rooms: 'This studio is at its limit right now. Try again in a few minutes.',
+  spool_full: 'There is too little space on the studio’s disk to record. Tell whoever runs the studio to make some; you can record again as soon as there is.',
   store_unavailable: 'The studio cannot reach its storage right now. Try again in a minute.',
   database_unavailable: 'The studio cannot reach its database right now. Try again in a minute.',
   unauthorized: 'This needs the host link. Open the link that was shown when the session was created.',
