@@ -2,13 +2,16 @@
 
 It takes one line of JSON (`RecorderConfig`) from standard input and ends when that closes, that is when its parent is
 gone, or on SIGTERM; it may be killed at any moment. At most one works on a spool: it holds a lock there. It takes
-every decision from the journals alone and tells nobody anything but the catalog, the object store and its log.
+every decision from the journals alone and tells nobody anything but the catalog, the object store and its log; a byte a
+second on standard output says that it does not hang.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
+import select
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +34,9 @@ log = structlog.get_logger()
 THREADS = 4
 """For muxing: more than the cores of a small machine, so that one that hangs does not stop the rest."""
 LOCK_NAME = "recorder.lock"
+
+SIGN_S = 1.0
+"""How often it says that it lives."""
 
 NICE = 10
 """Media is late after milliseconds and a file after seconds: where both want a core, the node has it."""
@@ -77,6 +83,7 @@ async def _work(config: RecorderConfig) -> None:
 
     following = asyncio.create_task(follow(), name="work")
     waiting = asyncio.create_task(ended.wait(), name="wait for the end")
+    living = asyncio.create_task(_give_signs_of_life(), name="give signs of life")
     try:
         await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -86,8 +93,19 @@ async def _work(config: RecorderConfig) -> None:
         threads.shutdown()
         await store.close()
         await database.close()
+        living.cancel()
     if not following.cancelled():
         following.result()
+
+
+async def _give_signs_of_life() -> None:
+    """For a parent that looks: muxing may hold the whole process. One that does not look holds up nothing."""
+    out = sys.stdout.fileno()
+    while True:
+        with contextlib.suppress(OSError):  # the parent is gone: standard input says so
+            if select.select((), (out,), (), 0)[1]:
+                os.write(out, b"\n")
+        await asyncio.sleep(SIGN_S)
 
 
 async def _end_signal() -> asyncio.Event:

@@ -98,6 +98,9 @@ class StudioCollector(Collector):
         space = self._studio.space.report
         yield _gauge("spool_free_bytes", "Free on the disk of journals, beyond what ends recordings", space.free_bytes)
         yield _gauge("spool_used_bytes", "Taken by journals and by files that are being made", space.used_bytes)
+        yield _gauge(
+            "recorder_alarm", "1 while the recorder process hangs or is gone", int(bool(self._studio.recorder_alarm()))
+        )
         yield _gauge("spool_alarm", "1 while recordings are at risk", int(bool(self._studio.recording_alarms)))
 
 

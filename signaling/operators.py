@@ -39,8 +39,8 @@ class OperatorsApi:
         ]
 
     async def health(self, request: web.Request) -> web.Response:
-        """503 while recordings are at risk or facts pile up before the database."""
-        alarms = self._studio.recording_alarms
+        """503 while recordings are at risk, files are late, or facts pile up before the database."""
+        alarms = [*self._studio.recording_alarms, *filter(None, [self._studio.recorder_alarm()])]
         if waiting := len(self._studio.queue):
             alarms.append(f"{waiting} facts wait for the database")
         return _json({"status": "degraded" if alarms else "ok", "alarms": alarms}, 503 if alarms else 200)

@@ -5,6 +5,7 @@ writes what the catalog has not yet, then closes the journals. It starts and clo
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class Studio:
     spool_writer: Spool
     settings: StudioSettings
     clock: Clock
+    recorder_alarm: Callable[[], str] = lambda: ""
+    """What is wrong with the recorder process; empty: nothing."""
     web_folder: Path = WEB_FOLDER
     counters: Counter[str] = field(default_factory=Counter)
     """Events of the control plane since the start, by name; names are ours, so their number is bounded."""

@@ -146,6 +146,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
             turn=config.turn,
         ),
         clock=NodeClock(),
+        recorder_alarm=lambda: recorder.alarm,
     )
     stack.push_async_callback(studio.close)
     await studio.start()

@@ -3,10 +3,12 @@
 The child gets its settings as one line of JSON on standard input and takes the end of standard input as the death of
 its parent, so it never outlives the node, however the node ends. It has a process group of its own: an interrupt
 typed at the terminal reaches the node alone, which then ends the child in order.
+
+Whatever the child writes on standard output is a sign of life. One that is silent is an alarm, but it is not killed: a
+disk that hangs would hold the next one as well, and what it has done so far would be lost.
 """
 
 import asyncio
-import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Sequence
@@ -26,6 +28,9 @@ END_S = 10.0
 """How long the child may take to end after its standard input was closed."""
 
 TERMINATE_S = 3.0
+
+SILENT_S = 10.0
+"""Without a sign of life for so long it hangs; it gives one a second, and its start takes two."""
 
 
 class Backoff:
@@ -51,10 +56,19 @@ class Supervisor:
         self.starts = 0
         self.pid: int | None = None
         """None while it is not running."""
+        self.silent = False
+        """It runs, but has given no sign of life for SILENT_S."""
         self._command = tuple(command)
         self._line = settings_json.replace(b"\n", b" ") + b"\n"
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def alarm(self) -> str:
+        """What is wrong with the child, for people; empty: nothing."""
+        if self.pid is None and not self._closing.is_set():
+            return f"the {self.name} process does not run"
+        return f"the {self.name} process does not answer" if self.silent else ""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"supervise {self.name}")
@@ -85,15 +99,17 @@ class Supervisor:
         child = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
-            stdout=sys.stderr.fileno(),
+            stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         assert child.stdin is not None
+        assert child.stdout is not None
         self.pid = child.pid
         self.starts += 1
         log.info(f"{self.name}_started", pid=child.pid, starts=self.starts)
         ended = asyncio.create_task(child.wait())
         closing = asyncio.create_task(self._closing.wait())
+        listening = asyncio.create_task(self._listen(child.stdout, child.pid))
         try:
             child.stdin.write(self._line)
             await asyncio.wait((ended, closing), return_when=asyncio.FIRST_COMPLETED)
@@ -101,10 +117,29 @@ class Supervisor:
                 await self._end(child, ended)
         finally:
             closing.cancel()
+            listening.cancel()
+            await asyncio.wait((listening,))
             child.stdin.close()
-            self.pid = None
+            self.pid, self.silent = None, False
         level = log.info if self._closing.is_set() else log.error
         level(f"{self.name}_ended", pid=child.pid, exit_code=child.returncode)
+
+    async def _listen(self, signs: asyncio.StreamReader, pid: int) -> None:
+        """Until the child closes its standard output."""
+        while True:
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    sign = await signs.read(4096)
+            except TimeoutError:
+                if not self.silent:
+                    self.silent = True
+                    log.error(f"{self.name}_silent", pid=pid, silent_s=SILENT_S)
+                continue
+            if self.silent:
+                self.silent = False
+                log.info(f"{self.name}_heard_again", pid=pid)
+            if not sign:
+                return
 
     async def _end(self, child: Process, ended: "asyncio.Task[int]") -> None:
         assert child.stdin is not None

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,50 @@ async def test_a_program_that_does_not_exist_is_tried_again_and_can_be_closed() 
     supervisor.start()
     await asyncio.wait_for(supervisor.close(), PATIENCE_S)
     assert supervisor.starts == 0
+
+
+SILENT_UNTIL_ASKED = """
+import time
+say('up')
+signal.sigwait([signal.SIGUSR1])
+while True:
+    os.write(1, b'x')
+    time.sleep(0.01)
+"""
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Looks again and again: nothing tells of an alarm but the alarm."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_silent_child_is_an_alarm_until_it_is_heard_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemroom.supervisor.SILENT_S", 0.5)
+    script = f"signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n{SILENT_UNTIL_ASKED}"
+    child = Child(tmp_path, script)
+    monkeypatch.setattr("stemroom.supervisor.END_S", 0.1)
+    child.supervisor.start()
+    assert await child.said() == "up"
+    pid = child.supervisor.pid
+    assert pid is not None
+    assert child.supervisor.alarm == ""
+    await until(lambda: child.supervisor.alarm == "the child process does not answer")
+    os.kill(pid, signal.SIGUSR1)
+    await until(lambda: child.supervisor.alarm == "")
+    assert (child.supervisor.pid, child.supervisor.starts) == (pid, 1)
+    await child.close()
+    assert child.supervisor.alarm == ""
+
+
+async def test_a_child_that_is_gone_is_an_alarm_until_it_runs_again(tmp_path: Path) -> None:
+    child = Child(tmp_path, "say('born')\nraise SystemExit(3)")
+    assert child.supervisor.alarm == "the child process does not run"
+    child.supervisor.start()
+    assert await child.said() == "born"
+    await until(lambda: child.supervisor.alarm == "the child process does not run")
+    assert await child.said() == "born"
+    await child.close()
