@@ -74,7 +74,7 @@ class Loss(NamedTuple):
     """Of those, durable."""
     account: Account
     missing_s: float
-    """From the last packet that can be read to the failure, of the track that lost most."""
+    """From the last packet that can be read, or else the first, to the failure; of the track that lost most."""
     problems: list[str]
     """Promises that were not kept; empty."""
 
@@ -92,6 +92,8 @@ class Moment(NamedTuple):
     """On the journals' clock."""
     given: dict[str, int]
     """Packets by segment."""
+    first_ns: dict[str, int]
+    """Arrival of a segment's first."""
     synced: dict[str, Journalled]
     events: list[RecordingEvent]
     """Of which it had been said that they are durable."""
@@ -137,6 +139,7 @@ class _Call:
 
     def __init__(self, folder: Path, sources: list[Source]) -> None:
         self.given: dict[str, int] = {}
+        self.first_ns: dict[str, int] = {}
         self.durable: list[RecordingEvent] = []
         self.at_ns = ZERO_NS
         self._writer = SpoolWriter(folder, SETTINGS)
@@ -160,6 +163,7 @@ class _Call:
                         self._say_take(header)
                         taps[header.segment_id] = self._journal.open_track(header)
                         self.given[header.segment_id] = 0
+                        self.first_ns[header.segment_id] = packets[0].arrival_ns
                     arrival_ns, sequence, timestamp, marker, payload = packets.pop(0)
                     taps[header.segment_id].packet(arrival_ns / S, sequence, timestamp, marker, payload)
                     self.given[header.segment_id] += 1
@@ -202,17 +206,16 @@ async def lose(folder: Path, seed: int) -> Loss:
     await _recorder_works(cut)
     if await _kept(cut) != left:
         problems.append("a second run of the recorder changed something")
-    missing_s = max(
-        (
-            (moment.at_ns - (journals[id].last_ns if id in journals else ZERO_NS)) / S
-            for id, given in moment.given.items()
-            if id not in stored and given > (len(journals[id].packets) if id in journals else 0)
-        ),
-        default=0.0,
-    )
+    missing_ns = 0
+    for segment_id, given in moment.given.items():
+        journal = journals.get(segment_id)
+        readable = len(journal.packets) if journal is not None else 0
+        if segment_id not in stored and given > readable:
+            since_ns = journal.last_ns if journal is not None and readable else moment.first_ns[segment_id]
+            missing_ns = max(missing_ns, moment.at_ns - since_ns)
     synced = sum(len(journal.packets) for journal in moment.synced.values())
     problems += counted.problems
-    return Loss(seed, instant, sum(moment.given.values()), synced, counted, missing_s, problems)
+    return Loss(seed, instant, sum(moment.given.values()), synced, counted, missing_ns / S, problems)
 
 
 def _made(folder: Path) -> Path:
@@ -264,7 +267,7 @@ async def _record_until(
 def _moment(call: _Call, data: Data, disk: Disk) -> Moment:
     events = call.durable[:]
     synced = read_journals(data.spool, disk.synced_bytes) if data.spool.exists() else {}
-    return Moment(call.at_ns, dict(call.given), synced, events)
+    return Moment(call.at_ns, dict(call.given), dict(call.first_ns), synced, events)
 
 
 async def _broken_promises(cut: Path, moment: Moment) -> tuple[set[str], list[str]]:
