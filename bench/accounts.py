@@ -31,6 +31,7 @@ class Journalled(NamedTuple):
 
 class Account(NamedTuple):
     journalled: int
+    """In the journals, or in a file that was made of more than is left of its journal."""
     in_files: int
     """Packets of frames that were found in the files."""
     named: Counter[str]
@@ -73,12 +74,15 @@ def account(data: Path, recording_id: str, frame_packets: dict[int, int]) -> Acc
     for path in (data / "objects").glob(f"sessions/*/recordings/{recording_id}/manifest.json"):
         segments = {s.segment_id: s for take in decode(path.read_bytes()).takes for s in take.segments}
     for segment_id, journal in read_journals(data / "spool" / recording_id).items():
-        journalled += len(journal.packets)
         segment = segments.get(segment_id)
         if segment is None or segment.packets is None:
+            journalled += len(journal.packets)
             if journal.packets:
                 problems.append(f"{segment_id}: {len(journal.packets)} packets and no account of them")
             continue
+        # A file may have been made and stored before the power failed on the end of its journal.
+        received = max(len(journal.packets), segment.packets.received)
+        journalled += received
         reasons = _reasons(segment.packets)
         named += reasons
         written = 0
@@ -94,10 +98,8 @@ def account(data: Path, recording_id: str, frame_packets: dict[int, int]) -> Acc
         in_files += written
         if written != segment.packets.written:
             problems.append(f"{segment_id}: {segment.packets.written} written, says the manifest, {written} are")
-        if written + reasons.total() != len(journal.packets):
-            problems.append(
-                f"{segment_id}: {len(journal.packets)} packets, {written} in the file, named {dict(reasons)}"
-            )
+        if written + reasons.total() != received:
+            problems.append(f"{segment_id}: {received} packets, {written} in the file, named {dict(reasons)}")
     return Account(journalled, in_files, named, problems)
 
 

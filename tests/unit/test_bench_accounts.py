@@ -46,6 +46,13 @@ def test_what_is_in_the_file_and_what_is_named_are_all_packets_of_the_journal(tm
     assert told.problems == []
 
 
+def test_a_file_may_have_more_than_is_left_of_its_journal_and_never_less(tmp_path: Path, segment: Segment) -> None:
+    (path,) = (tmp_path / "spool" / RECORDING).iterdir()
+    path.write_bytes(path.read_bytes()[:-2_000])
+    told = account(tmp_path, RECORDING, FRAMES)
+    assert (told.journalled, told.missing, told.problems) == (51, 0, [])
+
+
 def test_a_packet_without_a_name_is_missing(tmp_path: Path, segment: Segment) -> None:
     assert segment.packets is not None
     segment.packets.duplicate = 0
