@@ -21,7 +21,9 @@ async def quota(tmp_path: Path) -> AsyncIterator[Studio]:
 
 def use(studio: Studio, share: float) -> None:
     """Of the quota, beside what the recording takes: a file without content counts by its length."""
-    with (studio.data / "work" / "of-somebody-else").open("wb") as file:
+    folder = studio.data / "spool" / "of-somebody-else"
+    folder.mkdir(exist_ok=True)
+    with (folder / "file").open("wb") as file:
         file.truncate(round(QUOTA_BYTES * share))
 
 

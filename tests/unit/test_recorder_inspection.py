@@ -117,6 +117,6 @@ def test_every_record_is_a_line_of_json_with_its_time() -> None:
         {"record": "muted", "at_s": 0.0, "muted": True},
         {"record": "reception", "at_s": 0.0, **Reception(1, 2, 3, 4, 5, 6, 7)._asdict()},
         {"record": "end", "at_s": 2.0, "packets": 4},
-        {"record": "event", "type": "recording_stopped", "stopped_ns": 3},
+        {"record": "event", "type": "recording_stopped", "stopped_ns": 3, "reason": ""},
     ]
     assert json.loads(msgspec.json.encode(lines[0]))["track"]["stream"]["codec"] == "vp8"
