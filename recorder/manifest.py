@@ -186,6 +186,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     title: str
     started_ns: int
     stopped_ns: int
+    stop_reason: str = ""
+    """`disk`: the server's disk was full. Empty: by a host, because everybody had left, or not known."""
     participants: list[Participant] = []
     takes: list[Take] = []
     speakers: list[Speakers] = []

@@ -46,6 +46,7 @@ class RecordingState:
         self.title = ""
         self.started_ns = 0
         self.stopped_ns: int | None = None
+        self.stop_reason = ""
         self.participants: dict[str, ParticipantSeen] = {}
         self.takes: dict[str, TakeOpened] = {}
         self.captures: dict[str, Capture] = {}
@@ -77,6 +78,7 @@ class RecordingState:
             self._mute_changes.setdefault(event.take_id, set()).add((event.at_ns, event.muted))
         elif isinstance(event, RecordingStopped):
             self.stopped_ns = event.stopped_ns
+            self.stop_reason = event.reason or self.stop_reason
         elif isinstance(event, CaptureOpened):
             self.captures.setdefault(event.segment_id, Capture(event))
         elif isinstance(event, ChunkVerified):
@@ -115,6 +117,7 @@ class RecordingState:
             title=self.title,
             started_ns=self.started_ns,
             stopped_ns=stopped_ns,
+            stop_reason=self.stop_reason,
             participants=[
                 Participant(
                     participant_id=seen.participant_id,

@@ -51,7 +51,7 @@ def publish(draft: Path, target: Path) -> None:
             os.replace(draft, target)
             fsync_folder(target.parent)
             return
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # mkdir says the latter of a folder that was pruned meanwhile
             if attempt == ATTEMPTS:
                 raise
 

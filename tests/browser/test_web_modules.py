@@ -97,6 +97,22 @@ def run(page: Page, module: str, body: str, argument: object = None) -> Any:
     return page.evaluate(script, argument)
 
 
+# --- the timeline of a recording
+
+
+def test_every_second_has_its_own_label_whatever_the_recording_began_with(page: Page) -> None:
+    """Milliseconds from nanoseconds are no whole numbers, and 6 s later were 5.999."""
+    recording = {"started_ms": 11_775.295547, "stopped_ms": 21_344.90174, "participants": [], "takes": []}
+    body = """
+        const timeline = new m.Timeline();
+        document.body.append(timeline.element);
+        timeline.element.style.width = '1500px';
+        timeline.update(argument);
+        return [...timeline.element.querySelectorAll('.tick')].map((tick) => tick.textContent)
+    """
+    assert run(page, "ui/timeline.js", body, recording) == [f"0:0{second}" for second in range(10)]
+
+
 # --- session descriptions
 
 

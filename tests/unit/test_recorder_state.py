@@ -111,6 +111,12 @@ def test_a_recording_that_nobody_stopped_ends_with_its_last_file() -> None:
     assert state_of(EVENTS[:6]).manifest({}, {}).stopped_ns == S
 
 
+def test_it_says_why_a_recording_ended_also_when_a_later_run_only_repeats_that_it_did() -> None:
+    stopped = [RecordingStopped(stopped_ns=9 * S, reason="disk"), RecordingStopped(stopped_ns=9 * S)]
+    assert manifest_of(state_of([*EVENTS[:9], *stopped])).stop_reason == "disk"
+    assert manifest_of(state_of(EVENTS)).stop_reason == ""
+
+
 def test_the_manifest_goes_round_and_is_the_same_every_time() -> None:
     manifest = manifest_of(state_of(EVENTS))
     data = encode(manifest)

@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -174,6 +175,23 @@ async def test_putting_beside_what_is_being_deleted_loses_nothing(store: FolderS
 
     await asyncio.gather(repeat("a/b/1"), repeat("a/b/2"), repeat("a/3"))
     assert [info async for info in store.list("")] == []
+
+
+async def test_a_folder_that_is_pruned_while_it_is_made_is_made_again(
+    store: FolderStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another put makes the folder first, and a delete removes it before pathlib looks whether it is one."""
+    made = Path.mkdir
+    times = iter(range(2))
+
+    def outrun(folder: Path, *arguments: Any, **options: Any) -> None:
+        if next(times, None) is not None:
+            raise FileExistsError(17, "File exists")
+        made(folder, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", outrun)
+    await put(store, "a/b/1")
+    assert (root / "a/b/1").exists()
 
 
 async def test_a_failing_disk_is_unavailable(store: FolderStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

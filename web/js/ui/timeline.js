@@ -115,11 +115,12 @@ function axis(zeroMs, fromMs, toMs, ticks) {
   const picture = svg('svg', { class: 'lane-bars' });
   const length = (toMs - fromMs) / 1000;
   const step = (STEPS_S.find((candidate) => length / candidate <= ticks) ?? 14_400) * 1000;
-  for (let at = zeroMs; at <= toMs; at += step) {
-    const x = `${percent(at).toFixed(3)}%`;
-    const anchor = percent(at) > 94 ? 'end' : percent(at) < 3 ? 'start' : 'middle';
+  for (let passed = 0; zeroMs + passed <= toMs; passed += step) {
+    const at = percent(zeroMs + passed);
+    const x = `${at.toFixed(3)}%`;
+    const anchor = at > 94 ? 'end' : at < 3 ? 'start' : 'middle';
     const text = svg('text', { x, y: '17', class: 'tick', 'text-anchor': anchor });
-    text.textContent = clockTime(at - zeroMs);
+    text.textContent = clockTime(passed);
     picture.append(svg('line', { x1: x, x2: x, y1: '0', y2: '5', class: 'tick-line' }), text);
   }
   return picture;
