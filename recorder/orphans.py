@@ -29,6 +29,8 @@ async def abort_orphans(store: ObjectStore, work: Path) -> None:
                 log.info("orphaned_uploads_aborted", uploads=aborted)
         except (ObjectStoreError, OSError) as error:
             log.warning("orphaned_uploads_not_aborted", reason=str(error)[:500], retry_s=CHECK_S)
+        except Exception:  # what a strange store answers must not end the recorder, at each start again
+            log.exception("orphaned_uploads_not_aborted", retry_s=CHECK_S)
         await asyncio.sleep(CHECK_S)
 
 

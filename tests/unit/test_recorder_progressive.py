@@ -13,11 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from recorder import delivery, progressive, upload_plan
+from recorder import delivery, orphans, progressive, upload_plan
 from recorder.delivery import Delivery
 from recorder.events import TakeOpened
 from recorder.manifest import Segment, file_key
-from recorder.orphans import abort_older
+from recorder.orphans import abort_older, abort_orphans
 from recorder.progressive import SUFFIX, GrowingFile, ProgressiveUpload, read_state
 from storage import multipart
 from storage.objects import ObjectNotFound, ObjectStoreError
@@ -371,6 +371,29 @@ async def test_an_old_upload_that_a_recorder_remembers_is_no_orphan(store: Faili
     assert {found for _, found in await upload_ids(store.inner, "")} == {state.upload_id, orphan, foreign}
     assert await abort_older(store, work, 2e12) == 1  # type: ignore[arg-type]
     assert {found for _, found in await upload_ids(store.inner, "")} == {state.upload_id, foreign}
+
+
+async def test_a_store_that_answers_strangely_does_not_end_the_look_for_orphans(
+    store: FailingStore, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload without a time of its beginning, say: the recorder ended with it, at each start."""
+    monkeypatch.setattr(orphans, "CHECK_S", 0.0)
+    looks = 0
+    again = asyncio.Event()
+
+    async def strange(*_: object) -> int:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            again.set()
+        raise AttributeError("'NoneType' object has no attribute 'timestamp'")
+
+    monkeypatch.setattr(orphans, "abort_older", strange)
+    looking = asyncio.create_task(abort_orphans(store, film.path.parent.parent))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        await again.wait()
+    assert not looking.done()
+    looking.cancel()
 
 
 class Uploading(RuleBasedStateMachine):
