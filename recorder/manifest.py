@@ -49,7 +49,8 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     Packets, but for the first."""
 
     round_trip_ms: float
-    """To the participant and back, as answers to requests for lost packets tell; 0: not known."""
+    """To the participant and back: the least of the last minute where its program answers reference times (RFC 3611
+    4.5), else a mean of its answers to requests for lost packets; 0: not known."""
     received: int
     repaired: int
     """Of these: had been lost, and came because they were asked for."""

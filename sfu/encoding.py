@@ -95,6 +95,7 @@ class Encoding(SrtpStream):
         "rate",
         "reported",
         "requests",
+        "round_trip_s",
         "size",
         "subscriptions",
         "tap_failures",
@@ -158,6 +159,8 @@ class Encoding(SrtpStream):
         self.last_report_arrival = 0.0
         self.last_report_sent = 0.0
         """When it was written, on our clock (sfu.sender_clock)."""
+        self.round_trip_s: float | None = None
+        """The least to the sender and back in the last minute (sfu.round_trip); None: it does not answer."""
         self.reported = (0, 0)
         """Expected and received at the last receiver report."""
         self.subscriptions: list[Subscription] = []
@@ -423,8 +426,9 @@ class Encoding(SrtpStream):
 
     def _reception(self) -> Reception:
         missing = self.missing
+        round_trip_s = missing.round_trip_s if self.round_trip_s is None else max(self.round_trip_s, 1e-6)
         return Reception(
-            min(round(missing.round_trip_s * 1e6), 0xFFFFFFFF),
+            min(round(round_trip_s * 1e6), 0xFFFFFFFF),
             self.packets,
             missing.repaired,
             missing.reordered,

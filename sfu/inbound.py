@@ -25,7 +25,8 @@ from sfu.negotiation import (
     Chosen,
 )
 from sfu.red_encoding import RedEncoding
-from sfu.rtcp import Report, SenderReport, nack, pli, receiver_report
+from sfu.round_trip import RoundTrip
+from sfu.rtcp import Report, SenderReport, SinceReference, nack, pli, receiver_report, reference_time
 from sfu.rtp import LayoutCache, read_extensions, unwrap
 from sfu.sdp import Section
 from sfu.sender_clock import SenderClock
@@ -78,6 +79,7 @@ class Inbound:
         self._layouts: dict[str, LayoutCache] = {}
         """By codec; the one without a name is that of all others."""
         self._clock = SenderClock()
+        self._round_trip = RoundTrip()
         self._touched = touched
         self._on_encoding = on_encoding
         self._limits = limits
@@ -146,6 +148,7 @@ class Inbound:
             if opened is not None:
                 self.streams[ssrc] = stream
                 if isinstance(stream, Encoding):
+                    stream.round_trip_s = self._round_trip.least_s
                     source.encodings.append(stream)
                     self._on_encoding(source, stream)
                 stream.take(opened, first, second, timestamp, now)
@@ -219,6 +222,11 @@ class Inbound:
                 if encoding.last_report is not None:
                     encoding.last_report_sent = self._clock.local(encoding.last_report.ntp_timestamp)
 
+    def since_reference(self, answer: SinceReference, now: float) -> None:
+        if answer.ssrc == LOCAL_SSRC and self._round_trip.answered(answer, now):
+            for encoding in self.encodings():
+                encoding.round_trip_s = self._round_trip.least_s
+
     def encodings(self) -> list[Encoding]:
         return [encoding for source in self.sources.values() for encoding in source.encodings]
 
@@ -270,8 +278,8 @@ class Inbound:
             packets.append(pli(LOCAL_SSRC, encoding.ssrc))
         return packets
 
-    def receiver_report(self, now: float) -> bytes | None:
-        """RTCP that is due every second."""
+    def receiver_report(self, now: float, ntp_now: int) -> bytes | None:
+        """RTCP that is due every second: how what comes comes, and what time it is, for the round trip."""
         blocks = []
         for encoding in self.encodings()[:31]:
             if not encoding.packets:
@@ -293,4 +301,7 @@ class Inbound:
                     delay_since_last_sr=int((now - encoding.last_report_arrival) * 65536) if report else 0,
                 )
             )
-        return receiver_report(LOCAL_SSRC, blocks) if blocks else None
+        if not blocks:
+            return None
+        self._round_trip.asked(ntp_now, now)
+        return receiver_report(LOCAL_SSRC, blocks) + reference_time(LOCAL_SSRC, ntp_now)

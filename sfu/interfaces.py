@@ -133,7 +133,8 @@ class Reception(NamedTuple):
     """How a received stream came, since its first packet. Numbers of packets but for the first."""
 
     round_trip_us: int
-    """To its sender and back, as answers to requests for packets tell, 32 bits at most; 0: none was asked for."""
+    """To its sender and back, 32 bits at most: the least of the last minute where the sender answers reference times
+    (RFC 3611 4.5), else a mean of its answers to requests for packets; 0: not known."""
     received: int
     repaired: int
     """Of these: had been lost and came because they were asked for."""

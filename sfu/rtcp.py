@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550 6, RFC 4585, RFC 5104, REMB): a bounded reader and the writers that the SFU needs.
+"""RTCP (RFC 3550 6, RFC 3611, RFC 4585, RFC 5104, REMB): a bounded reader and the writers that the SFU needs.
 
 The reader yields what it understands and silently skips the rest of a compound packet that lies about its lengths:
 a stranger's input never raises.
@@ -11,9 +11,11 @@ import msgspec
 
 from sfu.congestion.feedback import TransportFeedback, parse_feedback
 
-SENDER_REPORT, RECEIVER_REPORT, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 200, 201, 205, 206
+SENDER_REPORT, RECEIVER_REPORT, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK, EXTENDED_REPORT = 200, 201, 205, 206, 207
 NACK, TRANSPORT_WIDE = 1, 15
 PLI, FIR, APPLICATION = 1, 4, 15
+REFERENCE_TIME, SINCE_REFERENCE_TIME = 4, 5
+"""Blocks of an extended report."""
 
 NTP_EPOCH_S = 2_208_988_800
 """Seconds from 1900 to 1970."""
@@ -21,12 +23,17 @@ NTP_EPOCH_S = 2_208_988_800
 MAX_NACKED = 1024
 """Sequence numbers taken from one NACK; the rest is ignored."""
 
+MAX_SINCE_REFERENCE = 31
+"""Answers to reference times that are taken from one extended report, one for each receiver; the rest is ignored."""
+
 MAX_REMB_BPS = 10_000_000_000
 """A REMB can say 2**81 bit/s; what is above this is as good as this."""
 
 _HEADER = struct.Struct("!BBH")
 _REPORT = struct.Struct("!IIIIII")
 _SENDER = struct.Struct("!IQIII")
+_REFERENCE = struct.Struct("!IBBHQ")
+_SINCE_REFERENCE = struct.Struct("!III")
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -76,7 +83,17 @@ class Remb(msgspec.Struct, frozen=True):
     ssrcs: tuple[int, ...]
 
 
-Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest | TransportFeedback | Remb
+class SinceReference(msgspec.Struct, frozen=True):
+    """A sender's answer to a receiver's reference time (DLRR, RFC 3611 4.5). Times in 1/65536 s."""
+
+    ssrc: int
+    """Of the receiver."""
+    last_rr: int
+    """The middle 32 bits of the NTP timestamp that it sent; 0: the sender had none."""
+    delay_since_last_rr: int
+
+
+Packet = SenderReport | ReceiverReports | Nack | KeyFrameRequest | TransportFeedback | Remb | SinceReference
 
 
 def parse(data: bytes) -> Iterator[Packet]:
@@ -114,6 +131,24 @@ def _parse_one(count: int, kind: int, packet: bytes) -> Iterator[Packet]:
             yield KeyFrameRequest(int.from_bytes(packet[entry : entry + 4], "big"), packet[entry + 4])
     elif kind == PAYLOAD_FEEDBACK and count == APPLICATION and size >= 20 and packet[12:16] == b"REMB":
         yield _remb(packet)
+    elif kind == EXTENDED_REPORT:
+        yield from _since_reference(packet)
+
+
+def _since_reference(packet: bytes) -> Iterator[SinceReference]:
+    """Up to the first block that lies about its length."""
+    position, taken = 8, 0
+    while position + 4 <= len(packet):
+        end = position + 4 + 4 * (packet[position + 2] << 8 | packet[position + 3])
+        if end > len(packet):
+            return
+        if packet[position] == SINCE_REFERENCE_TIME:
+            for start in range(position + 4, end - 11, 12):
+                if taken == MAX_SINCE_REFERENCE:
+                    return
+                yield SinceReference(*_SINCE_REFERENCE.unpack_from(packet, start))
+                taken += 1
+        position = end
 
 
 def _remb(packet: bytes) -> Remb:
@@ -172,6 +207,19 @@ def receiver_report(ssrc: int, blocks: list[Report]) -> bytes:
         for b in blocks
     )
     return _HEADER.pack(0x80 | len(blocks), RECEIVER_REPORT, 1 + 6 * len(blocks)) + ssrc.to_bytes(4, "big") + body
+
+
+def reference_time(ssrc: int, ntp_timestamp: int) -> bytes:
+    """An extended report with a receiver's reference time (RRTR, RFC 3611 4.4), which senders answer."""
+    return _HEADER.pack(0x80, EXTENDED_REPORT, 4) + _REFERENCE.pack(ssrc, REFERENCE_TIME, 0, 2, ntp_timestamp)
+
+
+def since_reference(ssrc: int, answers: list[SinceReference]) -> bytes:
+    """The answer to it. At most MAX_SINCE_REFERENCE."""
+    body = b"".join(_SINCE_REFERENCE.pack(a.ssrc, a.last_rr, a.delay_since_last_rr) for a in answers)
+    words = 3 * len(answers)
+    head = ssrc.to_bytes(4, "big") + bytes((SINCE_REFERENCE_TIME, 0)) + words.to_bytes(2, "big")
+    return _HEADER.pack(0x80, EXTENDED_REPORT, words + 2) + head + body
 
 
 def nack(sender_ssrc: int, media_ssrc: int, sequence_numbers: list[int]) -> bytes:

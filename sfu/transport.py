@@ -349,6 +349,8 @@ class Transport:
                 self.outbound.reports(packet, now, self._network.ntp(now))
             elif isinstance(packet, TransportFeedback):
                 self.outbound.feedback(packet, now)
+            elif isinstance(packet, rtcp.SinceReference):
+                self.inbound.since_reference(packet, now)
             elif isinstance(packet, rtcp.Remb):
                 self.outbound.remb(packet, now)
             elif isinstance(packet, rtcp.Nack):
@@ -386,7 +388,7 @@ class Transport:
             if cluster is not None and self._probing is None:
                 self._probe(cluster, now, 0)
         if report:
-            block = self.inbound.receiver_report(now)
+            block = self.inbound.receiver_report(now, self._network.ntp(now))
             if block is not None:
                 self.send_rtcp(block)
             for packet in self.outbound.sender_reports(now, self._network.ntp(now)):

@@ -73,6 +73,12 @@ def test_each_hears_the_others(evidence: Evidence, name: str) -> None:
     assert all(report["packetsLost"] == 0 for report in heard)
 
 
+def test_the_round_trip_to_each_is_known_though_nothing_was_lost(evidence: Evidence) -> None:
+    receptions = [file.segment["reception"] for name in PEOPLE for file in evidence.of(name, "server")]
+    assert len(receptions) == 2 * len(PEOPLE)
+    assert all(0 < reception["round_trip_ms"] < 1000 * PIPELINE_S for reception in receptions)
+
+
 @pytest.mark.parametrize("name", PEOPLE)
 def test_the_frame_number_is_readable_in_what_each_sees(evidence: Evidence, name: str) -> None:
     numbers = evidence.people[name].notes["numbers"]

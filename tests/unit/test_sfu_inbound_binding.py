@@ -4,9 +4,9 @@ import pytest
 
 from sfu.congestion.feedback import TransportFeedback
 from sfu.encoding import LIVE_AUDIO_S, LIVE_VIDEO_S, RECORDED_S, Encoding
-from sfu.inbound import DEFAULT_LIMITS, MAX_ENDED, Inbound, Source
+from sfu.inbound import DEFAULT_LIMITS, LOCAL_SSRC, MAX_ENDED, Inbound, Source
 from sfu.negotiation import MID, ORIENTATION, RID, TRANSPORT_SEQUENCE, Chosen
-from sfu.rtcp import KeyFrameRequest, Nack, Packet, ReceiverReports, SenderReport, parse
+from sfu.rtcp import KeyFrameRequest, Nack, Packet, ReceiverReports, SenderReport, SinceReference, parse
 from sfu.srtp import Profile, ReceiveKeys, SendKeys
 from sfu.streams import RepairStream
 from tests.support.sfu_media import (
@@ -28,6 +28,7 @@ from tests.support.sfu_media import (
 from tests.support.taps import QuietTap
 
 MID_1 = one_byte_extensions((MID_ID, b"1"))
+NTP = 0x1122334455667788
 
 
 def test_an_ssrc_is_bound_by_the_mid_of_its_first_packet() -> None:
@@ -263,24 +264,38 @@ def test_a_codec_without_nack_in_its_answer_is_not_asked_to_repeat() -> None:
 def test_a_receiver_report_counts_losses_of_its_interval() -> None:
     inbound, _ = camera()
     publisher = Publisher(77, 96)
-    assert inbound.receiver_report(1.0) is None
+    assert inbound.receiver_report(1.0, NTP) is None
     for index in (0, 1, 2, 3):
         deliver(inbound, publisher.seal(index, b"media", extensions=MID_1), 1.0)
     for index in (5, 7):
         deliver(inbound, publisher.seal(index, b"media", extensions=MID_1), 2.0)
-    inbound.sender_report(SenderReport(77, 0x1122334455667788, 9, 10, 11), 2.5)
-    report = inbound.receiver_report(3.0)
+    inbound.sender_report(SenderReport(77, NTP, 9, 10, 11), 2.5)
+    report = inbound.receiver_report(3.0, NTP)
     assert report is not None
     (reports,) = parse(report)
     assert isinstance(reports, ReceiverReports)
     (block,) = reports.blocks
     assert (block.ssrc, block.lost, block.fraction_lost, block.highest) == (77, 2, 64, 7)
     assert (block.last_sr, block.delay_since_last_sr) == (0x33445566, 32768)
-    again = inbound.receiver_report(4.0)
+    again = inbound.receiver_report(4.0, NTP)
     assert again is not None
     (reports,) = parse(again)
     assert isinstance(reports, ReceiverReports)
     assert (reports.blocks[0].lost, reports.blocks[0].fraction_lost) == (2, 0)
+
+
+def test_a_sender_that_answers_a_reference_time_shows_its_round_trip() -> None:
+    inbound, _ = camera()
+    publisher = Publisher(77, 96)
+    deliver(inbound, publisher.seal(0, b"media", extensions=MID_1), 1.0)
+    assert inbound.receiver_report(1.0, NTP) is not None
+    inbound.since_reference(SinceReference(LOCAL_SSRC, 0x33445566, 65536 // 2), 1.6)
+    (encoding,) = inbound.encodings()
+    assert encoding.round_trip_s == pytest.approx(0.1)
+    inbound.since_reference(SinceReference(LOCAL_SSRC + 1, 0x33445566, 65536 // 2), 1.5)
+    assert encoding.round_trip_s == pytest.approx(0.1), "that was for somebody else"
+    deliver(inbound, Publisher(78, 96).seal(0, b"media", extensions=MID_1), 2.0)
+    assert [stream.round_trip_s for stream in inbound.encodings()] == [encoding.round_trip_s] * 2
 
 
 def test_a_sender_report_of_a_foreign_ssrc_is_nobodys() -> None:

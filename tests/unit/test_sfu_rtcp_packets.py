@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sfu.rtcp import (
     MAX_NACKED,
     MAX_REMB_BPS,
+    MAX_SINCE_REFERENCE,
     KeyFrameRequest,
     Nack,
     Packet,
@@ -18,16 +19,20 @@ from sfu.rtcp import (
     Remb,
     Report,
     SenderReport,
+    SinceReference,
     nack,
     ntp_from_unix,
     parse,
     pli,
     receiver_report,
+    reference_time,
     sender_report,
+    since_reference,
 )
 from tests.support.properties import any_input
 
 word = st.integers(0, 0xFFFFFFFF)
+answers = st.builds(SinceReference, word, word, word)
 reports = st.builds(Report, word, st.integers(0, 255), st.integers(-0x800000, 0x7FFFFF), word, word, word, word)
 
 
@@ -69,6 +74,34 @@ def test_aiortc_reads_our_reports() -> None:
     (block,) = received.reports
     assert (block.ssrc, block.fraction_lost, block.packets_lost, block.highest_sequence) == (2, 3, 4, 5)
     assert (block.jitter, block.lsr, block.dlsr) == (6, 7, 8)
+
+
+@given(word, st.lists(answers, max_size=MAX_SINCE_REFERENCE))
+def test_answers_to_reference_times_are_read_as_they_were_written(ssrc: int, given_: list[SinceReference]) -> None:
+    assert read(since_reference(ssrc, given_)) == given_
+
+
+def test_a_reference_time_has_the_layout_of_rfc_3611() -> None:
+    words = struct.unpack("!BBHIBBHII", reference_time(7, 0x1122334455667788))
+    assert words == (0x80, 207, 4, 7, 4, 0, 2, 0x11223344, 0x55667788)
+    assert read(reference_time(7, 1) + pli(1, 9)) == [KeyFrameRequest(9)], "nobody here answers them"
+
+
+def test_answers_are_found_behind_other_blocks_and_up_to_the_first_that_lies() -> None:
+    answer = SinceReference(1, 2, 3)
+    block = since_reference(7, [answer])[8:]
+    other = bytes((9, 0, 0, 1)) + bytes(4)
+    cut = bytes((5, 0, 0, 200)) + bytes(12)
+
+    def extended(*blocks: bytes) -> list[Packet]:
+        body = b"".join(blocks)
+        return read(struct.pack("!BBHI", 0x80, 207, 1 + len(body) // 4, 7) + body + pli(1, 9))
+
+    assert extended(other, block, block) == [answer, answer, KeyFrameRequest(9)]
+    assert extended(block, cut, block) == [answer, KeyFrameRequest(9)]
+    assert extended(bytes((5, 0, 0, 2)) + bytes(8), block) == [answer, KeyFrameRequest(9)], "half an answer"
+    assert extended() == [KeyFrameRequest(9)]
+    assert extended(*[block] * 100) == [answer] * MAX_SINCE_REFERENCE + [KeyFrameRequest(9)]
 
 
 @given(word, st.sets(st.integers(0, 0xFFFF), min_size=1, max_size=60), st.integers(0, 0xFFFF))
@@ -182,6 +215,7 @@ def _compounds() -> list[bytes]:
     sender = bytearray(sender_report(1, 2, 3, 4, 5) + receiver_report(1, [report] * 31)[8:])
     sender[0], sender[2:4] = 0x80 | 31, struct.pack("!H", len(sender) // 4 - 1)
     parts = [bytes(sender), nack(1, 2, list(range(0, 4000, 20))), pli(1, 9), receiver_report(1, [report] * 31)]
+    parts.append(since_reference(1, [SinceReference(2, 3, 4)] * 31))
     return [b"".join(parts[n:] + parts[:n])[:1600] for n in range(len(parts))]
 
 

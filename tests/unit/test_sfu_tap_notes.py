@@ -190,6 +190,18 @@ def test_a_repair_shows_the_round_trip() -> None:
     assert told[1] == Reception(80_000, 3, 1, 0, 1, 0, 1)
 
 
+def test_a_sender_that_answers_reference_times_is_asked_no_other_way() -> None:
+    stream, tap = encoding(VP8), Tap()
+    stream.record(tap, 1.0)
+    stream.missing.round_trip_s, stream.round_trip_s = 0.08, 0.0
+    stream.stop_tap(2.0)
+    stream.record(other := Tap(), 2.0)
+    stream.round_trip_s = 0.012
+    stream.end_tap(3.0)
+    told = [reception for _, reception in tap.receptions() + other.receptions()]
+    assert [reception.round_trip_us for reception in told] == [1, 12_000], "0 would be: not known"
+
+
 def test_what_is_missing_at_the_stop_is_told_of_when_it_came() -> None:
     stream, tap = encoding(OPUS), Tap()
     stream.record(tap, 1.0)
