@@ -52,6 +52,16 @@ turnserver:
 		coturn </dev/null; } >build/apt-coturn.log 2>&1; then \
 		echo 'No turnserver: the tests with a TURN server are left out (apt-get failed, see build/apt-coturn.log).'; fi
 
+# Other people's readers of media files.
+.PHONY: media-readers
+media-readers:
+	@if command -v ffprobe >/dev/null && command -v mkvinfo >/dev/null; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo 'No ffprobe or no mkvinfo: the tests with them are left out (only root on Debian can have them installed here).'; \
+	elif ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		ffmpeg mkvtoolnix </dev/null; } >build/apt-readers.log 2>&1; then \
+		echo 'No ffprobe or no mkvinfo: the tests with them are left out (apt-get failed, see build/apt-readers.log).'; fi
+
 # What is left out, and why, is said in one line; the tests that need it skip.
 browser:
 	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
@@ -80,6 +90,7 @@ tests/whip/node_modules/.installed: tests/whip/package-lock.json
 test: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(MAKE) --no-print-directory turnserver
+	@$(MAKE) --no-print-directory media-readers
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory whip-clients
 	@lint=0; $(MAKE) --no-print-directory --keep-going lint || lint=1; \

@@ -28,8 +28,11 @@ def stream_codecs(path: Path) -> tuple[str, ...]:
         return tuple(stream.codec_context.name for stream in (*source.streams.video, *source.streams.audio))
 
 
-def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile:
-    """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError, ValueError (nothing in it)."""
+def remux(source_path: Path, target_path: Path, format_name: str, size: tuple[int, int] | None = None) -> RemuxedFile:
+    """Copy the audio and video packets that can be read. Raises av.FFmpegError, OSError, ValueError (nothing in it).
+
+    `size`: what the head states of the picture; None: what FFmpeg finds in it, as a rule the size of the first one.
+    """
     options = {"cues_to_front": "1", "cluster_time_limit": str(CLUSTER_MS), "fflags": "+bitexact"}
     packets = 0
     first: float | None = None
@@ -41,6 +44,11 @@ def remux(source_path: Path, target_path: Path, format_name: str) -> RemuxedFile
         streams = (*source.streams.video, *source.streams.audio)
         outputs = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in streams}
         has_video = len(source.streams.video) > 0
+        if size is not None:
+            for stream in source.streams.video:
+                copied = outputs[stream.index]
+                assert isinstance(copied, av.VideoStream)
+                copied.codec_context.width, copied.codec_context.height = size
         codecs = tuple(stream.codec_context.name for stream in streams)
         for packet in source.demux(*streams):
             if packet.dts is None or packet.pts is None or packet.time_base is None:

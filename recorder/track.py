@@ -136,13 +136,19 @@ class TrackPipeline:
         )
 
     def _picture(self, record: JournalPicture) -> None:
-        if record.width * record.height > self._width * self._height:
-            self._width, self._height = record.width, record.height
+        self._grow(record.width, record.height)
         if len(self._pictures) < MAX_PICTURES:
             at_ns = record.arrival_ns - self._zero_ns
             self._pictures.append(Picture(at_ns, record.width, record.height, record.rid))
         else:
             self._pictures_omitted += 1
+
+    def _grow(self, width: int, height: int) -> None:
+        """A picture of this size was announced."""
+        if width * height > self._width * self._height:
+            self._width, self._height = width, height
+            if self._begin is not None:
+                self._file.enlarge((width, height))
 
     def abandon(self) -> None:
         self._file.abandon()
@@ -169,9 +175,11 @@ class TrackPipeline:
 
     def _write(self, placed: list[Placed]) -> None:
         for frame, position, moved in placed:
+            if frame.size is not None:
+                self._grow(*frame.size)
             if self._begin is None:
                 self._begin = self._end = position
-                self._file.open(frame.size)
+                self._file.open(None if self._audio else (self._width, self._height))
             else:
                 reason = frame.missing or ("clock" if moved else "paused")
                 self._bridge(position, reason)

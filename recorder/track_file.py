@@ -2,7 +2,8 @@
 
 Clusters of at most 1 s are flushed as they are full, so a file that is being made can be looked at and a killed
 process leaves at most the last second out of it (it is made anew from the journal anyway). The cues go into space that
-is reserved in the head; a file that outgrew it gets its cues by a second pass (`recorder.remux`).
+is reserved in the head; a file that outgrew it gets its cues by a second pass (`recorder.remux`). The head states the
+largest picture that was announced, from when that was on: all that follows stays where it is.
 """
 
 import io
@@ -13,6 +14,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer, OutputContainer
 
+from recorder.head import SizeFields, find_size, with_room, write_size
 from recorder.opus_head import template
 from recorder.remux import CLUSTER_MS, remux
 
@@ -28,7 +30,9 @@ def container_of(codec: str) -> tuple[str, str, str]:
 
 
 class TrackFile:
-    """Opened by the first frame, which must be a key frame. Raises av.FFmpegError, OSError. Used from one thread."""
+    """Opened by the first frame, which must be a key frame. Used from one thread.
+
+    Raises av.FFmpegError, OSError, and HeadError where the muxer writes another head than it used to."""
 
     def __init__(self, path: Path, codec: str, clock_rate_hz: int, channels: int, index_bytes: int) -> None:
         self.path = path
@@ -38,9 +42,13 @@ class TrackFile:
         self._index_bytes = index_bytes
         self._output: OutputContainer | None = None
         self._template: InputContainer | None = None
+        self._size: tuple[int, int] | None = None
+        """The largest."""
+        self._size_fields: SizeFields | None = None
+        """Once the head is on disk."""
 
     def open(self, size: tuple[int, int] | None) -> None:
-        """Create the file. `size`: of the first key frame; None for audio."""
+        """Create the file. `size`: of the largest picture that is known; None for audio."""
         options = {
             "cluster_time_limit": str(CLUSTER_MS),
             "flush_packets": "1",
@@ -54,9 +62,16 @@ class TrackFile:
             self._template = opened
             self._stream: av.stream.Stream = self._output.add_stream_from_template(opened.streams.audio[0])
         else:
+            self._size = size
+            width, height = with_room(size)
             self._stream = self._output.add_mux_stream(
-                self._codec, rate=NOMINAL_RATE, width=size[0], height=size[1], time_base=self._time_base
+                self._codec, rate=NOMINAL_RATE, width=width, height=height, time_base=self._time_base
             )
+
+    def enlarge(self, size: tuple[int, int]) -> None:
+        """A larger picture than `open` or `enlarge` told of was announced."""
+        self._size = size
+        self._state_size()
 
     def write(self, data: bytes, pts: int, duration: int, key: bool) -> None:
         """`pts` in ticks of the RTP clock since the first sample, growing from call to call; `duration` 0: unknown."""
@@ -68,6 +83,9 @@ class TrackFile:
         packet.duration = duration
         packet.is_keyframe = key
         self._output.mux_one(packet)
+        if self._size is not None and self._size_fields is None:
+            self._size_fields = find_size(self.path)
+            self._state_size()
 
     def close(self) -> None:
         """Write cues and duration, make the file durable."""
@@ -84,13 +102,19 @@ class TrackFile:
             self._template.close()
         if outgrown:
             larger = self.path.with_suffix(".cues")
-            remux(self.path, larger, container_of(self._codec)[0])
+            remux(self.path, larger, container_of(self._codec)[0], self._size)
             os.replace(larger, self.path)
+        else:
+            self._state_size()  # the muxer wrote its head again
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    def _state_size(self) -> None:
+        if self._size is not None and self._size_fields is not None:
+            write_size(self.path, self._size_fields, self._size)
 
     def abandon(self) -> None:
         """Stop where it is, for good; never raises."""

@@ -23,7 +23,7 @@ PROOF_S = 2.0
 
 SETTLE_S = 0.3
 """Browsers send the smallest layer first and the others with their next frames: a recording that would begin with it
-waits for them so long, because a file has the size of its first picture in its head."""
+waits for them so long: players open a file at the size of its first picture."""
 
 
 class Track:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import chromium, whip_clients
+from tests.support import chromium, readers, whip_clients
 from tests.support.left_out import leave_out
 
 FOLDER = Path(__file__).parent
@@ -18,6 +18,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out(config, items, lambda item: FOLDER in item.path.parents, NO_BROWSER)
     if not whip_clients.INSTALLED.exists():
         leave_out(config, items, lambda item: item.path == FOLDER / "test_whip_clients.py", NO_CLIENTS)
+    if readers.missing():
+        leave_out(config, items, lambda item: item.path == FOLDER / "test_readers.py", readers.LEFT_OUT)
 
 
 @pytest.fixture

@@ -340,10 +340,10 @@ def test_changes_of_the_picture_are_bounded_and_the_rest_is_counted(
     camera: list[JournalPacket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(track, "MAX_PICTURES", 3)
-    pictures: list[Record] = [JournalPicture(ZERO_NS + S, 65_500, 16 * n, 16, "") for n in range(1, 9)]
+    pictures: list[Record] = [JournalPicture(ZERO_NS + S, 65_500, 160 * n, 360, "") for n in range(1, 9)]
     segment, _ = make_file("vp8", [*camera, *pictures], tmp_path)
     assert (len(segment.pictures), segment.pictures_omitted) == (3, 5)
-    assert (segment.width, segment.height) == (128, 16), "also of one that is not listed"
+    assert (segment.width, segment.height) == (1280, 360), "also of one that is not listed"
 
 
 def test_how_the_stream_came_is_that_of_the_end(voice: list[JournalPacket], tmp_path: Path) -> None:
