@@ -77,6 +77,24 @@ class CaptureFinished(msgspec.Struct, tag_field="type", tag="capture_finished", 
     chunks: int
 
 
+class OffRecordMarked(msgspec.Struct, tag_field="type", tag="off_record_marked", kw_only=True):
+    """From `start_ns` to `stop_ns` nobody's sound and picture may be given out."""
+
+    off_record_id: str
+    start_ns: int
+    stop_ns: int
+    marked_by: str
+    """The participant, a host; empty: whoever has the host link, from outside of the room."""
+    marked_ns: int
+
+
+class OffRecordUnmarked(msgspec.Struct, tag_field="type", tag="off_record_unmarked", kw_only=True):
+    """Taken back for good: what is marked again has another id."""
+
+    off_record_id: str
+    at_ns: int
+
+
 class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped", kw_only=True):
     stopped_ns: int
     reason: str = ""
@@ -93,5 +111,7 @@ RecordingEvent = (
     | CaptureOpened
     | ChunkVerified
     | CaptureFinished
+    | OffRecordMarked
+    | OffRecordUnmarked
     | RecordingStopped
 )

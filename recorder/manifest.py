@@ -178,6 +178,18 @@ class Participant(msgspec.Struct, kw_only=True):
     """While the recording ran."""
 
 
+class OffRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A range that a host took off the record."""
+
+    off_record_id: str
+    start_ns: int
+    stop_ns: int
+    marked_by: str
+    """The participant; empty: whoever has the host link, from outside of the room."""
+    marked_ns: int
+    """When it was marked."""
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     manifest_version: Annotated[int, Meta(ge=MANIFEST_VERSION, le=MANIFEST_VERSION)] = MANIFEST_VERSION
     software: str = ""
@@ -191,6 +203,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """`disk`: the server's disk was full. Empty: by a host, because everybody had left, or not known."""
     participants: list[Participant] = []
     takes: list[Take] = []
+    off_record: list[OffRecord] = []
+    """In the order of time; they may overlap."""
     speakers: list[Speakers] = []
     """In the order of time; nobody speaks before the first."""
     speakers_omitted: int = 0

@@ -10,6 +10,8 @@ from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    OffRecordMarked,
+    OffRecordUnmarked,
     ParticipantGone,
     ParticipantSeen,
     RecordingEvent,
@@ -20,7 +22,7 @@ from recorder.events import (
     TrackMuteChanged,
 )
 from recorder.journal import TrackHeader
-from recorder.manifest import Interval, Manifest, Mute, Participant, Segment, Speakers, Take, software
+from recorder.manifest import Interval, Manifest, Mute, OffRecord, Participant, Segment, Speakers, Take, software
 
 MAX_SPEAKERS = 100_000
 """Changes of who speaks that a manifest lists, three hours of ten a second. More are counted."""
@@ -50,6 +52,10 @@ class RecordingState:
         self.participants: dict[str, ParticipantSeen] = {}
         self.takes: dict[str, TakeOpened] = {}
         self.captures: dict[str, Capture] = {}
+        self.off_record: dict[str, OffRecordMarked] = {}
+        """Ranges that nobody may have, by id."""
+        self._unmarked: set[str] = set()
+        """Ids of ranges that were taken back, whichever event comes first."""
         self._mute_changes: dict[str, set[tuple[int, bool]]] = {}
         """By take: when, and whether it was muted from then on."""
         self._presence_changes: dict[str, set[tuple[int, bool]]] = {}
@@ -76,6 +82,12 @@ class RecordingState:
             self.takes[event.take_id] = event
         elif isinstance(event, TrackMuteChanged):
             self._mute_changes.setdefault(event.take_id, set()).add((event.at_ns, event.muted))
+        elif isinstance(event, OffRecordMarked):
+            if event.off_record_id not in self._unmarked:
+                self.off_record[event.off_record_id] = event
+        elif isinstance(event, OffRecordUnmarked):
+            self._unmarked.add(event.off_record_id)
+            self.off_record.pop(event.off_record_id, None)
         elif isinstance(event, RecordingStopped):
             self.stopped_ns = event.stopped_ns
             self.stop_reason = event.reason or self.stop_reason
@@ -131,6 +143,16 @@ class RecordingState:
                 for seen in self.participants.values()
             ],
             takes=list(takes.values()),
+            off_record=[
+                OffRecord(
+                    off_record_id=marked.off_record_id,
+                    start_ns=marked.start_ns,
+                    stop_ns=marked.stop_ns,
+                    marked_by=marked.marked_by,
+                    marked_ns=marked.marked_ns,
+                )
+                for marked in sorted(self.off_record.values(), key=lambda one: (one.start_ns, one.off_record_id))
+            ],
             speakers=[
                 Speakers(at_ns, event.dominant, event.speaking) for at_ns, event in sorted(self._speakers.items())
             ],

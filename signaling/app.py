@@ -5,6 +5,7 @@ from aiohttp import web
 from signaling import media_http, problems, rest
 from signaling.capture_api import CapturesApi
 from signaling.objects import ObjectsApi
+from signaling.off_record_api import OffRecordApi
 from signaling.pages import Pages
 from signaling.programs import ProgramsApi
 from signaling.recording_api import RecordingsApi
@@ -25,6 +26,7 @@ def build(studio: Studio) -> web.Application:
     parts = [
         SessionsApi(studio).routes(),
         RecordingsApi(studio).routes(),
+        OffRecordApi(studio).routes(),
         CapturesApi(studio).routes(),
         WebSocketApi(studio).routes(),
         ProgramsApi(studio).routes(),

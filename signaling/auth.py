@@ -55,13 +55,17 @@ async def require_participant(
     return participant
 
 
-async def require_host(request: web.Request, catalog: Catalog, session: Session) -> None:
-    """Let through the host secret and the tokens of hosts; raises Problem `unauthorized` or `forbidden`."""
+async def require_host(request: web.Request, catalog: Catalog, session: Session) -> Participant | None:
+    """Let through the host secret and the tokens of hosts; raises Problem `unauthorized` or `forbidden`.
+
+    Returns: the host who asks; None: whoever has the host secret.
+    """
     if is_host_secret(session, _bearer(request)):
-        return
+        return None
     participant = await require_participant(request, catalog, session)
     if participant.role != "host":
         raise Problem("forbidden")
+    return participant
 
 
 def _bearer(request: web.Request) -> str:

@@ -8,7 +8,6 @@ of. A capture is finished in the catalog first, then in the journal: a repeated 
 import asyncio
 import hashlib
 from collections import Counter, OrderedDict
-from concurrent.futures import Future
 from typing import Literal
 
 import structlog
@@ -18,7 +17,7 @@ from signaling import rest
 from signaling.capture_progress import CaptureProgress
 from signaling.clock import NS_PER_MS, NS_PER_S
 from signaling.problems import Problem
-from signaling.recording_log import RecordingLog
+from signaling.recording_log import RecordingLog, durable
 from signaling.recordings import RecordingDesk
 from storage.catalog import Catalog, CatalogConflict
 from storage.ids import derived_id, new_id
@@ -41,8 +40,6 @@ MAX_REMEMBERED = 1_000
 """Captures whose progress is kept in memory. Overflow: the one used longest ago is read from the catalog again."""
 VERIFIED_AT_ONCE = 4
 """Chunks read back in parallel: 4 MiB in memory."""
-DURABLE_S = 10.0
-"""Longest wait for the journal's disk."""
 
 
 class _Remembered:
@@ -129,7 +126,7 @@ class CaptureDesk:
                 bound_ns=row.start_bound_ns,
             )
         )
-        await _durable(opened)
+        await durable(opened)
         return True
 
     async def _require_open(
@@ -223,7 +220,7 @@ class CaptureDesk:
         finished = recording_log.event(CaptureFinished(segment_id=segment.id, chunks=chunks))
         recording_log.captures.discard(segment.id)
         self._recordings.close_if_done(recording_log)
-        await _durable(finished)
+        await durable(finished)
         self._counters["captures_finished"] += 1
         log.info("capture_finished", recording_id=recording.id, segment_id=segment.id, chunks=chunks)
 
@@ -250,7 +247,7 @@ class CaptureDesk:
                 end_ms=chunk.end_ms,
             )
         )
-        await _durable(verified)
+        await durable(verified)
         row = Chunk(
             segment_id=segment.id,
             index=index,
@@ -309,13 +306,3 @@ def chunk_key(session_id: str, recording_id: str, segment_id: str, index: int) -
 def _require_same(row: Chunk, size_bytes: int, sha256: str) -> None:
     if (row.size_bytes, row.sha256) != (size_bytes, sha256):
         raise Problem("chunk_mismatch", "other content was verified under this index")
-
-
-async def _durable(written: Future[None]) -> None:
-    """Wait until an event is on the disk; raises Problem `spool_unavailable`."""
-    try:
-        async with asyncio.timeout(DURABLE_S):
-            await asyncio.shield(asyncio.wrap_future(written))
-    except (TimeoutError, OSError) as error:
-        log.error("event_not_durable", error=str(error))
-        raise Problem("spool_unavailable") from None

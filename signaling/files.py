@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from recorder.report import Grade, report_key
-from signaling import rest
+from signaling import off_record, rest
 from signaling.clock import NS_PER_MS
 from signaling.problems import Problem
 from storage.catalog import Catalog
@@ -41,6 +41,7 @@ def state_of(row: Recording) -> Literal["recording", "finishing", "finished", "f
 async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url_life_s: int) -> rest.RecordingDetail:
     takes = await catalog.takes(recording.id)
     segments = await catalog.segments(recording.id)
+    ranges = list(await catalog.off_record(recording.id))
     recorded = {take.participant_id for take in takes}
     people = {row.id: row for row in await catalog.participants(recording.session_id) if row.id in recorded}
     report = await _report(store, recording)
@@ -51,7 +52,7 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
         numbers[(take.id, segment.copy)] += 1
         number = numbers[(take.id, segment.copy)]
         name = file_name(people[take.participant_id].display_name, take, segment, number)
-        return _segment(store, segment, name, url_life_s)
+        return _segment(store, segment, name, url_life_s, off_record.is_held_back(ranges, segment))
 
     return rest.RecordingDetail(
         recording_id=recording.id,
@@ -77,6 +78,7 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
             )
             for take in takes
         ],
+        off_record=[off_record.view(row) for row in ranges],
     )
 
 
@@ -135,8 +137,8 @@ def file_name(display_name: str, take: Take, segment: Segment, number: int) -> s
     return f"{slug}-{kind}-{segment.copy}" + (f"-{number}" if number > 1 else "") + f".{suffix}"
 
 
-def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int) -> rest.SegmentView:
-    stored = segment.state == "stored" and segment.object_key
+def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int, held_back: bool) -> rest.SegmentView:
+    stored = segment.state == "stored" and segment.object_key and not held_back
     return rest.SegmentView(
         segment_id=segment.id,
         copy=cast(Literal["server", "local"], segment.copy),
@@ -144,12 +146,13 @@ def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int) -
         codec=segment.codec,
         content_type=segment.content_type,
         file_name=name,
-        size_bytes=segment.size_bytes,
-        sha256=segment.sha256,
+        size_bytes=0 if held_back else segment.size_bytes,
+        sha256="" if held_back else segment.sha256,
         start_ns=segment.start_ns,
         start_bound_ns=segment.start_bound_ns,
         duration_ns=segment.duration_ns,
         problem=segment.problem,
         play_url=store.presign_get(segment.object_key, expires_s=url_life_s) if stored else None,
         download_url=store.presign_get(segment.object_key, expires_s=url_life_s, filename=name) if stored else None,
+        off_record="pending" if held_back else "",
     )

@@ -5,19 +5,28 @@ to it and in the catalog soon after; a journal that is opened again for a stoppe
 journal of a recording is readable alone.
 """
 
+import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
+
+import structlog
 
 from recorder.events import RecordingEvent, RecordingStarted, RecordingStopped, TakeOpened
 from recorder.journal import RecordingHeader, TrackHeader
 from sfu.interfaces import PacketTap, StreamInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import SessionClock
+from signaling.problems import Problem
 from storage.catalog import Catalog
 from storage.ids import new_id
 from storage.models import Recording, Session, Take
+
+log = structlog.get_logger()
+
+DURABLE_S = 10.0
+"""Longest wait for the journal's disk."""
 
 TakeKey = tuple[str, str, int]
 """Participant, kind, slot."""
@@ -121,3 +130,13 @@ class RecordingLog:
 
     def close(self) -> None:
         self._journal.close()
+
+
+async def durable(written: Future[None]) -> None:
+    """Wait until an event is on the disk; raises Problem `spool_unavailable`."""
+    try:
+        async with asyncio.timeout(DURABLE_S):
+            await asyncio.shield(asyncio.wrap_future(written))
+    except (TimeoutError, OSError) as error:
+        log.error("event_not_durable", error=str(error))
+        raise Problem("spool_unavailable") from None

@@ -171,6 +171,10 @@ class RecordingDesk:
             self._keep(late)
             return late
 
+    async def has_journals(self, recording_id: str) -> bool:
+        """False once they were deleted, days after everything was stored."""
+        return await asyncio.to_thread((self._spool.folder / recording_id).is_dir)
+
     def close_if_done(self, recording_log: RecordingLog) -> None:
         """Close a stopped recording's log when no capture may write into it."""
         if not recording_log.captures and recording_log.recording_id not in self._running:

@@ -108,6 +108,33 @@ class EgressCreated(Reply):
     token: str
 
 
+# --- off the record
+
+
+class MarkOffRecord(Request):
+    """Either both ends, or `last_s`."""
+
+    start_ms: SessionMs | None = None
+    stop_ms: SessionMs | None = None
+    last_s: Annotated[float, Meta(ge=1, le=86_400)] | None = None
+    """Seconds before now."""
+
+
+class OffRecordView(Reply):
+    off_record_id: str
+    start_ms: float
+    stop_ms: float
+    marked_by: str | None
+    """The participant, a host; None: whoever has the host link, from outside of the room."""
+    marked_ms: float
+    """Session time."""
+
+
+class OffRecordList(Reply):
+    off_record: list[OffRecordView]
+    """In the order of time; they may overlap."""
+
+
 # --- recordings
 
 
@@ -138,6 +165,8 @@ class SegmentView(Reply):
     play_url: str | None
     """None until the file is in the store."""
     download_url: str | None
+    off_record: Literal["", "pending"]
+    """`pending`: something in it is off the record, and there is no file without it yet."""
 
 
 class TakeView(Reply):
@@ -164,6 +193,7 @@ class RecordingDetail(Reply):
     """The integrity report as an attachment; None until it is written."""
     participants: list[RecordedParticipant]
     takes: list[TakeView]
+    off_record: list[OffRecordView]
 
 
 # --- local copies

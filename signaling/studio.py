@@ -15,6 +15,7 @@ from signaling.catalog_queue import CatalogQueue
 from signaling.clock import Clock
 from signaling.live import LiveRooms
 from signaling.media import MediaServer
+from signaling.off_record import OffRecordDesk
 from signaling.origins import Origins
 from signaling.recording_log import Spool
 from signaling.recordings import RecordingDesk
@@ -66,6 +67,7 @@ class Studio:
         )
         self.space = SpaceDesk(self.rooms, self.counters)
         self.captures = CaptureDesk(self.catalog, self.store, self.recordings, self.counters)
+        self.off_record = OffRecordDesk(self.catalog, self.recordings, self.clock, self.counters)
 
     @property
     def recording_alarms(self) -> list[str]:

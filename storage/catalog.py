@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, inspect, select, update
+from sqlalchemy import Select, delete, func, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import Database
-from storage.models import Base, Chunk, Participant, Recording, Segment, Session, Take
+from storage.models import Base, Chunk, OffRecord, Participant, Recording, Segment, Session, Take
 
 Row = TypeVar("Row", bound=Base)
 
@@ -152,6 +152,27 @@ class Catalog:
     async def chunks(self, segment_id: str) -> Sequence[Chunk]:
         """By index; there may be holes."""
         return await self._all(select(Chunk).where(Chunk.segment_id == segment_id).order_by(Chunk.index))
+
+    async def add_off_record(self, row: OffRecord, at_most: int) -> OffRecord | None:
+        """Returns: what covers just this range already, or `row`; None if the recording has `at_most` ranges."""
+        of_recording = select(OffRecord).where(OffRecord.recording_id == row.recording_id)
+        same = of_recording.where(OffRecord.start_ns == row.start_ns, OffRecord.stop_ns == row.stop_ns)
+        async with self._database.writing() as session:
+            if (known := (await session.scalars(same)).first()) is not None:
+                return known
+            if (await session.scalar(select(func.count()).select_from(of_recording.subquery())) or 0) >= at_most:
+                return None
+            session.add(row)
+            return row
+
+    async def off_record(self, recording_id: str) -> Sequence[OffRecord]:
+        query = select(OffRecord).where(OffRecord.recording_id == recording_id)
+        return await self._all(query.order_by(OffRecord.start_ns, OffRecord.id))
+
+    async def delete_off_record(self, id: str) -> None:
+        """Idempotent."""
+        async with self._database.writing() as session:
+            await session.execute(delete(OffRecord).where(OffRecord.id == id))
 
     async def _add(self, row: Base) -> None:
         async with self._database.writing() as session:

@@ -1,8 +1,8 @@
 """The tables. Portable types only (SQLite and PostgreSQL); times on the session clock are int64 nanoseconds.
 
-Who writes what: the node writes sessions, participants, recordings (insert, stop), takes, chunks, and inserts the
-segments of local captures. The recorder process inserts the segments of server copies, updates segments of both
-copies, and moves a recording from `finishing` to `finished` or `failed`.
+Who writes what: the node writes sessions, participants, recordings (insert, stop), takes, chunks, what is off the
+record, and inserts the segments of local captures. The recorder process inserts the segments of server copies, updates
+segments of both copies, and moves a recording from `finishing` to `finished` or `failed`.
 """
 
 from datetime import datetime
@@ -117,6 +117,19 @@ class Segment(Base):
         CheckConstraint("copy IN ('server','local')", name="copy"),
         CheckConstraint("state IN ('capturing','finishing','stored','failed')", name="state"),
     )
+
+
+class OffRecord(Base):
+    """A range of a recording that nobody may have, on the session clock."""
+
+    __tablename__ = "off_record"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recording.id"), index=True)
+    start_ns: Mapped[int] = mapped_column(BigInteger)
+    stop_ns: Mapped[int] = mapped_column(BigInteger)
+    marked_by: Mapped[str | None] = mapped_column(ForeignKey("participant.id"))
+    """None: whoever has the host link, from outside of the room."""
+    marked_ns: Mapped[int] = mapped_column(BigInteger)
 
 
 class Chunk(Base):

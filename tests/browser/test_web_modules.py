@@ -102,7 +102,13 @@ def run(page: Page, module: str, body: str, argument: object = None) -> Any:
 
 def test_every_second_has_its_own_label_whatever_the_recording_began_with(page: Page) -> None:
     """Milliseconds from nanoseconds are no whole numbers, and 6 s later were 5.999."""
-    recording = {"started_ms": 11_775.295547, "stopped_ms": 21_344.90174, "participants": [], "takes": []}
+    recording = {
+        "started_ms": 11_775.295547,
+        "stopped_ms": 21_344.90174,
+        "participants": [],
+        "takes": [],
+        "off_record": [],
+    }
     body = """
         const timeline = new m.Timeline();
         document.body.append(timeline.element);
@@ -391,6 +397,21 @@ def test_the_clock_is_settled_after_some_exchanges(page: Page) -> None:
 )
 def test_numbers_are_shown_as_people_read_them(page: Page, call: str, text: str) -> None:
     assert run(page, "ui/format.js", f"return m.{call}") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("0", 0),
+        ("12.5", 12_500),
+        (" 1:02 ", 62_000),
+        ("1:02:03.25", 3_723_250),
+        ("90:00", 5_400_000),
+        *((text, None) for text in ("", "1:", ":5", "-1", "1:2:3:4", "1.2345", "ten", "1e3", "0x1")),
+    ],
+)
+def test_times_are_read_as_people_write_them(page: Page, text: str, ms: int | None) -> None:
+    assert run(page, "ui/format.js", f"return m.parseTime({json.dumps(text)})") == ms
 
 
 def test_levels_are_decibels_above_the_floor(page: Page) -> None:

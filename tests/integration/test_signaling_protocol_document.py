@@ -21,8 +21,8 @@ async def control(tmp_path: Path) -> AsyncIterator[Control]:
 
 
 def request(name: str) -> Json:
-    [found] = [example.json for example in examples("request") if example.what[1] == name]
-    body: Json = found
+    """The last one of this name."""
+    body: Json = [example.json for example in examples("request") if example.what[1] == name][-1]
     return body
 
 
@@ -61,6 +61,14 @@ async def test_every_request_of_the_document_is_answered_as_it_says(control: Con
     [problem] = [example.json for example in examples("problem")]
     assert (set(missing.json), missing.json["missing"]) == (set(problem), [1, 2])
     await call("POST", finish, "CaptureFinished", 200, request("FinishCapture") | {"chunks": 1}, token)
+    marked = await call("POST", one + "/off-record", "OffRecordView", 201, request("MarkOffRecord"), token)
+    listed = await call("GET", one + "/off-record", "OffRecordList", 200, None, secret)
+    assert listed == {"off_record": [marked]}
+    assert marked["marked_by"] == joined["participant_id"]
+    both_ends = next(example.json for example in examples("request") if example.what[1] == "MarkOffRecord")
+    outside = await control.call("POST", f"/api/v1/sessions{one}/off-record", both_ends, secret)
+    assert outside.problem() == "off_record_outside", "this session is younger"
+    await call("DELETE", f"{one}/off-record/{marked['off_record_id']}", "OffRecordList", 200, None, secret)
     await call("POST", one + "/stop", "RecordingView", 200, None, secret)
     await call("GET", path + "/recordings", "RecordingList", 200, None, secret)
     detail = await call("GET", one, "RecordingDetail", 200, None, secret)

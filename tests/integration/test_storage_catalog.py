@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from storage.catalog import RECORDING_STATE_FROM, Catalog, CatalogConflict
 from storage.database import Database, sqlite_url
-from storage.models import Chunk, Participant, Recording, Segment, Session, Take
+from storage.models import Chunk, OffRecord, Participant, Recording, Segment, Session, Take
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -251,3 +251,22 @@ async def test_chunks_come_by_index(catalog: Catalog) -> None:
     for index in (10, 2, 0):
         await catalog.add_chunk(chunk(index))
     assert [row.index for row in await catalog.chunks("g_1")] == [0, 2, 10]
+
+
+def off_record(id: str, start_ns: int, recording_id: str = "r_1") -> OffRecord:
+    return OffRecord(id=id, recording_id=recording_id, start_ns=start_ns, stop_ns=start_ns + 1, marked_ns=9)
+
+
+async def test_ranges_off_the_record_are_counted_and_come_in_the_order_of_time(catalog: Catalog) -> None:
+    await catalog.create_recording(recording("r_2"))
+    for id, start_ns, recording_id in (("o_2", 20, "r_1"), ("o_1", 10, "r_1"), ("o_3", 10, "r_2")):
+        assert await catalog.add_off_record(off_record(id, start_ns, recording_id), 2) is not None
+    assert await catalog.add_off_record(off_record("o_4", 30), 2) is None
+    again = await catalog.add_off_record(off_record("o_5", 20), 2)
+    assert again is not None
+    assert again.id == "o_2"
+    assert [row.id for row in await catalog.off_record("r_1")] == ["o_1", "o_2"]
+    for _ in range(2):
+        await catalog.delete_off_record("o_1")
+    assert [row.id for row in await catalog.off_record("r_1")] == ["o_2"]
+    assert [row.id for row in await catalog.off_record("r_2")] == ["o_3"]

@@ -15,6 +15,7 @@ from recorder.manifest import (
     Interval,
     Manifest,
     Mute,
+    OffRecord,
     PacketCounts,
     Participant,
     Picture,
@@ -61,6 +62,7 @@ MANIFESTS = st.builds(
     stopped_ns=NUMBERS,
     participants=several(Participant, participant_id=WORDS, display_name=WORDS, role=WORDS, present=several(Interval)),
     takes=several(Take, take_id=WORDS, participant_id=WORDS, kind=WORDS, segments=SEGMENTS, mutes=several(Mute)),
+    off_record=several(OffRecord, off_record_id=WORDS, marked_by=WORDS),
     speakers=several(Speakers, dominant=st.none() | WORDS, speaking=st.lists(WORDS, max_size=3)),
 )
 
@@ -97,6 +99,6 @@ def test_what_is_no_manifest_is_not_valid(change: dict[str, object]) -> None:
 
 def test_the_text_for_producers_names_every_field() -> None:
     text = (Path(__file__).parents[2] / "docs" / "producer.md").read_text()
-    for name in ("Manifest", "Participant", "Take", "Segment", "Reception", "Picture", "Speakers"):
+    for name in ("Manifest", "Participant", "Take", "Segment", "Reception", "Picture", "Speakers", "OffRecord"):
         for field in schema()["$defs"][name]["properties"]:
             assert f"`{field}`" in text, f"{field} of {name}"

@@ -11,6 +11,8 @@ from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    OffRecordMarked,
+    OffRecordUnmarked,
     ParticipantGone,
     ParticipantSeen,
     RecordingEvent,
@@ -20,7 +22,18 @@ from recorder.events import (
     TakeOpened,
     TrackMuteChanged,
 )
-from recorder.manifest import Interval, Manifest, Mute, Segment, Speakers, decode, encode, file_key, manifest_key
+from recorder.manifest import (
+    Interval,
+    Manifest,
+    Mute,
+    OffRecord,
+    Segment,
+    Speakers,
+    decode,
+    encode,
+    file_key,
+    manifest_key,
+)
 from recorder.recording_state import RecordingState
 from tests.support.journals import RECORDING, SESSION, S, track_header
 
@@ -41,6 +54,7 @@ EVENTS: list[RecordingEvent] = [
     CaptureOpened(segment_id="seg_local", take_id="tak_c", content_type="video/webm", start_ns=2 * S, bound_ns=5),
     chunk(0),
     chunk(1),
+    OffRecordMarked(off_record_id="off_a", start_ns=5, stop_ns=6, marked_by="par_a", marked_ns=7),
     RecordingStopped(stopped_ns=9 * S),
     CaptureFinished(segment_id="seg_local", chunks=2),
 ]
@@ -73,7 +87,7 @@ def test_the_manifest_lists_who_took_part_and_what_there_is_of_them() -> None:
 
 def test_a_local_copy_is_listed_in_every_state() -> None:
     states = []
-    for count in (7, 10, 11):
+    for count in (7, 11, 12):
         manifest = manifest_of(state_of(EVENTS[:count]))
         states.append(manifest.takes[0].segments[-1].state)
     assert states == ["capturing", "capturing", "finishing"]
@@ -208,3 +222,20 @@ def test_mutes_do_not_touch_and_depend_on_no_order(changes: list[TrackMuteChange
     shuffled = [*changes, *changes]
     chance.shuffle(shuffled)
     assert mutes_of(shuffled) == found
+
+
+def off(id: str, start_ns: int) -> OffRecordMarked:
+    return OffRecordMarked(off_record_id=id, start_ns=start_ns, stop_ns=start_ns + 2, marked_by="par_a", marked_ns=9)
+
+
+def test_it_says_what_is_off_the_record_and_who_marked_it() -> None:
+    manifest = state_of([EVENTS[0], off("off_b", 5), off("off_a", 3)]).manifest({}, {})
+    assert manifest.off_record == [
+        OffRecord(off_record_id=id, start_ns=start_ns, stop_ns=start_ns + 2, marked_by="par_a", marked_ns=9)
+        for id, start_ns in (("off_a", 3), ("off_b", 5))
+    ]
+
+
+@given(st.permutations([off("off_a", 3), off("off_b", 5), OffRecordUnmarked(off_record_id="off_a", at_ns=8)]))
+def test_what_was_put_back_is_on_the_record_in_whatever_order_journals_say_it(events: list[RecordingEvent]) -> None:
+    assert list(state_of([EVENTS[0], *events]).off_record) == ["off_b"]

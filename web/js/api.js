@@ -34,7 +34,7 @@ export class ApiError extends Error {
 }
 
 /**
- * @param {'GET' | 'POST'} method
+ * @param {'GET' | 'POST' | 'DELETE'} method
  * @param {string} path
  * @param {{token?: string, body?: unknown}} [options]
  * @returns {Promise<any>}
@@ -137,6 +137,16 @@ export const stopRecording = (sessionId, recordingId, token) =>
  * @property {string} problem
  * @property {string | null} play_url null until the file is in the store
  * @property {string | null} download_url
+ * @property {'' | 'pending'} off_record `pending`: it is held back, there is no file without what is off the record yet
+ */
+
+/**
+ * @typedef {object} OffRecord a range that a host took off the record, in session time
+ * @property {string} off_record_id
+ * @property {number} start_ms
+ * @property {number} stop_ms
+ * @property {string | null} marked_by the participant; null: whoever has the host link
+ * @property {number} marked_ms
  */
 
 /** @typedef {'A' | 'B' | 'C' | 'D' | 'E' | 'F'} Grade */
@@ -159,6 +169,7 @@ export const stopRecording = (sessionId, recordingId, token) =>
  *   report_url: string | null,
  *   participants: {participant_id: string, display_name: string, role: string}[],
  *   takes: Take[],
+ *   off_record: OffRecord[],
  * }} RecordingDetail
  */
 
@@ -186,6 +197,29 @@ export const getRecording = (sessionId, recordingId, token) =>
  */
 export const getManifest = (sessionId, recordingId, token) =>
   request('GET', `/sessions/${part(sessionId)}/recordings/${part(recordingId)}/manifest`, { token });
+
+/** @param {string} sessionId @param {string} recordingId */
+const offRecord = (sessionId, recordingId) => `/sessions/${part(sessionId)}/recordings/${part(recordingId)}/off-record`;
+
+/**
+ * @param {string} sessionId
+ * @param {string} recordingId
+ * @param {{last_s: number} | {start_ms: number, stop_ms: number}} range
+ * @param {string} token host secret or token of a host
+ * @returns {Promise<OffRecord>}
+ */
+export const takeOffRecord = (sessionId, recordingId, range, token) =>
+  request('POST', offRecord(sessionId, recordingId), { token, body: range });
+
+/**
+ * @param {string} sessionId
+ * @param {string} recordingId
+ * @param {string} id
+ * @param {string} token
+ * @returns {Promise<unknown>}
+ */
+export const putBackOnRecord = (sessionId, recordingId, id, token) =>
+  request('DELETE', `${offRecord(sessionId, recordingId)}/${part(id)}`, { token });
 
 /**
  * Where a local capture's REST calls go, and as whom.

@@ -13,6 +13,7 @@ import { Room } from './room.js';
 import { Controls } from './ui/controls.js';
 import { byId, setText } from './ui/dom.js';
 import { announce, toast } from './ui/notices.js';
+import { rangeWords } from './ui/off_record.js';
 import { explain, explainInCall } from './ui/problems.js';
 import { showOwnTrouble } from './ui/quality.js';
 import { showSpace, spaceWords } from './ui/space.js';
@@ -64,6 +65,7 @@ export class Call {
         mute: () => this.#toggle('microphone'),
         camera: () => this.#toggle('camera'),
         record: () => void this.#record(),
+        offRecord: (seconds) => void this.#takeOffRecord(seconds),
         leave: () => this.room.leave(),
       },
       identity.role === 'host',
@@ -186,6 +188,28 @@ export class Call {
     } finally {
       this.#pending = false;
       this.#showRecording();
+    }
+  }
+
+  /** @param {number} seconds */
+  async #takeOffRecord(seconds) {
+    const { session_id, token } = this.#identity;
+    const { recording } = this.room;
+    if (!recording) return;
+    const { recording_id, started_ms } = recording;
+    const putBack = async (/** @type {string} */ id) => {
+      try {
+        await api.putBackOnRecord(session_id, recording_id, id, token);
+        toast('It is on the record again.');
+      } catch (error) {
+        toast(explain(error), { kind: 'error' });
+      }
+    };
+    try {
+      const range = await api.takeOffRecord(session_id, recording_id, { last_s: seconds }, token);
+      toast(`Off the record: ${rangeWords(range, started_ms)}.`, { action: { label: 'Put back', run: () => void putBack(range.off_record_id) } });
+    } catch (error) {
+      toast(explain(error), { kind: 'error' });
     }
   }
 

@@ -56,7 +56,7 @@ async function load() {
 
 /** @param {string} recordingId @param {number} number */
 function addCard(recordingId, number) {
-  const card = new RecordingCard(sessionId, recordingId, number, token);
+  const card = new RecordingCard(sessionId, recordingId, number, token, () => void refresh());
   cards.set(recordingId, card);
   byId('recordings', HTMLElement).prepend(card.element);
   return card;

@@ -1,4 +1,4 @@
-/** The bar at the bottom of the room, its keyboard shortcuts (M, V, R), and what it says about the recording. */
+/** The bar at the bottom of the room, its keyboard shortcuts (M, V, R, O), and what it says about the recording. */
 
 import { byId, setText } from './dom.js';
 import { clockTime } from './format.js';
@@ -9,6 +9,7 @@ import { setIcon } from './icons.js';
  * @property {() => void} mute
  * @property {() => void} camera
  * @property {() => void} record
+ * @property {(seconds: number) => void} offRecord the last of them
  * @property {() => void} leave
  */
 
@@ -22,9 +23,12 @@ export class Controls {
   #record = byId('record', HTMLButtonElement);
   #pill = byId('recording-pill', HTMLElement);
   #time = byId('recording-time', HTMLElement);
+  #offRecord = byId('off-record', HTMLButtonElement);
+  #offRecordDialog = byId('off-record-dialog', HTMLDialogElement);
   #stopDialog = byId('stop-dialog', HTMLDialogElement);
   #abort = new AbortController();
   #recording = false;
+  #host;
 
   /**
    * @param {Actions} actions
@@ -32,6 +36,7 @@ export class Controls {
    */
   constructor(actions, host) {
     this.#actions = actions;
+    this.#host = host;
     const { signal } = this.#abort;
     const on = (/** @type {HTMLElement} */ element, /** @type {() => void} */ run) =>
       element.addEventListener('click', () => run(), { signal });
@@ -44,7 +49,9 @@ export class Controls {
     for (const [opener, dialog] of [['links-open', 'links-dialog'], ['devices-open', 'devices-dialog']]) {
       on(byId(String(opener), HTMLButtonElement), () => byId(String(dialog), HTMLDialogElement).showModal());
     }
-    addEventListener('keydown', (event) => this.#key(event, host), { signal });
+    on(this.#offRecord, () => this.#askOffRecord());
+    this.#offRecordDialog.addEventListener('close', () => this.#takeOffRecord(), { signal });
+    addEventListener('keydown', (event) => this.#key(event), { signal });
   }
 
   close() {
@@ -65,12 +72,13 @@ export class Controls {
     this.#recording = recording;
     this.#pill.hidden = !recording;
     this.#record.disabled = pending;
+    this.#offRecord.hidden = !this.#host || !recording;
     this.#record.classList.toggle('control-recording', recording);
     this.#label(this.#record, recording ? 'Stop' : 'Record');
     this.#record.setAttribute('aria-label', recording ? 'Stop recording (R)' : 'Start recording (R)');
     setIcon(iconOf(this.#record), recording ? 'stop' : 'record');
     document.body.classList.toggle('is-recording', recording);
-    if (!recording && this.#stopDialog.open) this.#stopDialog.close();
+    if (!recording) for (const dialog of [this.#stopDialog, this.#offRecordDialog]) if (dialog.open) dialog.close();
   }
 
   /** Why nothing can be recorded now, which the button says when asked; empty: it can. @param {string} words */
@@ -106,8 +114,18 @@ export class Controls {
     if (label) setText(label, text);
   }
 
-  /** @param {KeyboardEvent} event @param {boolean} host */
-  #key(event, host) {
+  #askOffRecord() {
+    this.#offRecordDialog.returnValue = '';
+    this.#offRecordDialog.showModal();
+  }
+
+  #takeOffRecord() {
+    const seconds = Number(this.#offRecordDialog.returnValue);
+    if (seconds > 0) this.#actions.offRecord(seconds);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (event.target instanceof Element && event.target.matches(TYPING)) return;
     switch (event.key.toLowerCase()) {
@@ -118,10 +136,13 @@ export class Controls {
         if (!this.#camera.disabled) this.#actions.camera();
         break;
       case 'r':
-        if (!host || this.#record.disabled) return;
+        if (!this.#host || this.#record.disabled) return;
         // A key is hit by accident more easily than a button: stopping for everybody asks first.
         if (this.#recording) this.#stopDialog.showModal();
         else this.#actions.record();
+        break;
+      case 'o':
+        if (!this.#offRecord.hidden) this.#askOffRecord();
         break;
       default:
         return;

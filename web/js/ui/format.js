@@ -20,6 +20,14 @@ export function preciseTime(ms) {
   return `${clockTime(rounded)}.${String(((rounded % 1000) + 1000) % 1000).padStart(3, '0')}`;
 }
 
+/** Milliseconds of `ss`, `m:ss` or `h:mm:ss`, with a fraction or without; null: it is no time. @param {string} text */
+export function parseTime(text) {
+  const match = /^(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,5}(?:\.\d{1,3})?)$/.exec(text.trim());
+  if (!match) return null;
+  const [hours, minutes, seconds] = [Number(match[1] ?? 0), Number(match[2] ?? 0), Number(match[3])];
+  return Math.round(((hours * 60 + minutes) * 60 + seconds) * 1000);
+}
+
 /** @param {number} ns */
 export const nsToMs = (ns) => ns / 1e6;
 

@@ -13,6 +13,9 @@ const WORDS = {
   spool_full: 'There is too little space on the studio’s disk to record. Tell whoever runs the studio to make some; you can record again as soon as there is.',
   store_unavailable: 'The studio cannot reach its storage right now. Try again in a minute.',
   database_unavailable: 'The studio cannot reach its database right now. Try again in a minute.',
+  journals_gone: 'This recording is too old: the studio keeps what is needed to change it for some days only.',
+  off_record_outside: 'Nothing is recorded in that range. Give times between the beginning and the end of the recording.',
+  too_many_off_record: 'Too many ranges of this recording are off the record. Put some back, or mark one long range.',
   unauthorized: 'This needs the host link. Open the link that was shown when the session was created.',
   forbidden: 'Only a host may do this. Open the session with the host link.',
 };

@@ -9,6 +9,7 @@ import { h, setText } from './dom.js';
 import { clockTime } from './format.js';
 import { TakeGrade, showGrade } from './grade.js';
 import { icon } from './icons.js';
+import { OffRecordPanel } from './off_record.js';
 import { explain } from './problems.js';
 import { SegmentRow } from './segment.js';
 import { Timeline } from './timeline.js';
@@ -36,6 +37,7 @@ export class RecordingCard {
   #report = h('a', { class: 'button button-small', hidden: true }, icon('download'), h('span', {}, 'Report'));
   #summary = h('p', { class: 'hint' });
   #timeline = new Timeline();
+  #offRecord;
   #people = h('div', { class: 'people' });
   /** @type {Map<string, HTMLElement>} */
   #sections = new Map();
@@ -54,11 +56,16 @@ export class RecordingCard {
    * @param {string} recordingId
    * @param {number} number shown, from 1
    * @param {() => string} token
+   * @param {() => void} changed is called when something was changed here
    */
-  constructor(sessionId, recordingId, number, token) {
+  constructor(sessionId, recordingId, number, token, changed) {
     this.#sessionId = sessionId;
     this.#recordingId = recordingId;
     this.#token = token;
+    this.#offRecord = new OffRecordPanel(sessionId, recordingId, token, () => {
+      this.#loadedMs = -Infinity;
+      changed();
+    });
     const manifest = h('button', { type: 'button', class: 'button button-small', onclick: () => void this.#downloadManifest() }, icon('download'), 'Manifest');
     this.element = h(
       'article',
@@ -66,6 +73,7 @@ export class RecordingCard {
       h('header', { class: 'recording-head' }, h('h2', { id: `${recordingId}-title` }, `Recording ${number}`), this.#state, this.#grade, h('span', { class: 'spacer' }), this.#report, manifest),
       this.#summary,
       this.#timeline.element,
+      this.#offRecord.element,
       this.#people,
     );
   }
@@ -85,7 +93,7 @@ export class RecordingCard {
   update(recording) {
     this.#loadedMs = performance.now();
     this.#finished = recording.state === 'finished' || recording.state === 'failed';
-    const seen = JSON.stringify(recording.takes.map((take) => take.segments.map(({ state, size_bytes }) => [state, size_bytes])));
+    const seen = JSON.stringify(recording.takes.map((take) => take.segments.map(({ state, size_bytes, off_record }) => [state, size_bytes, off_record])));
     if (seen !== this.#seen) this.#changedMs = performance.now();
     this.#seen = seen;
     setText(this.#state, STATES[recording.state]);
@@ -95,6 +103,7 @@ export class RecordingCard {
     if (recording.report_url) this.#report.href = recording.report_url;
     setText(this.#summary, summary(recording));
     this.#timeline.update(recording);
+    this.#offRecord.update(recording);
     for (const participant of recording.participants) {
       const takes = recording.takes.filter((take) => take.participant_id === participant.participant_id);
       if (takes.length > 0) this.#updateParticipant(participant.participant_id, participant.display_name, takes, recording.started_ms);

@@ -9,6 +9,8 @@ import { icon } from './icons.js';
 const COPIES = { server: 'Server', local: 'Local' };
 const STATES = { capturing: 'Recording', finishing: 'Finishing', stored: 'Ready', failed: 'Failed' };
 
+const HELD_BACK = 'Something in this file is off the record: nobody can play or download it.';
+
 /** A link that fails sooner after it was fetched is not cured by fetching it again. */
 const RETRY_AFTER_MS = 30_000;
 
@@ -67,11 +69,13 @@ export class SegmentRow {
     this.element.dataset['state'] = segment.state;
     this.#copy.dataset['copy'] = segment.copy;
     setText(this.#copy, COPIES[segment.copy]);
-    setText(this.#state, STATES[segment.state]);
+    this.element.dataset['offRecord'] = segment.off_record;
+    setText(this.#state, segment.off_record === 'pending' ? 'Held back' : STATES[segment.state]);
     setText(this.#facts, facts(segment, zeroMs));
     this.#facts.title = segment.sha256 ? `${segment.segment_id} · SHA-256 ${segment.sha256}` : segment.segment_id;
-    setText(this.#problem, segment.problem);
-    this.#problem.hidden = segment.problem === '';
+    const problem = segment.problem || (segment.off_record === 'pending' ? HELD_BACK : '');
+    setText(this.#problem, problem);
+    this.#problem.hidden = problem === '';
     this.#play.hidden = !segment.play_url;
     this.#play.setAttribute('aria-label', `Play ${this.#label}, ${COPIES[segment.copy]} copy, of ${this.#owner}`);
     this.#download.hidden = !segment.download_url;

@@ -30,16 +30,17 @@ export class Timeline {
     const lanes = lanesOf(recording);
     const [fromMs, toMs] = spanOf(recording, lanes);
     const ticks = Math.max(2, (this.element.clientWidth - LABEL_PX) / TICK_PX);
-    const seen = JSON.stringify([lanes, fromMs, toMs, Math.round(ticks)]);
+    const off = recording.off_record.map(({ start_ms, stop_ms }) => ({ startMs: Math.max(start_ms, fromMs), endMs: Math.min(stop_ms, toMs) }));
+    const seen = JSON.stringify([lanes, off, fromMs, toMs, Math.round(ticks)]);
     if (seen === this.#seen) return;
     this.#seen = seen;
     const percent = (/** @type {number} */ ms) => ((ms - fromMs) / (toMs - fromMs)) * 100;
     this.element.replaceChildren(
       ...lanes.map((lane) =>
-        h('div', { class: 'lane' }, h('span', { class: 'lane-label' }, h('bdi', {}, lane.name), ` ${lane.kind}`), bars(lane.segments, percent)),
+        h('div', { class: 'lane' }, h('span', { class: 'lane-label' }, h('bdi', {}, lane.name), ` ${lane.kind}`), bars(lane.segments, off, percent)),
       ),
       h('div', { class: 'lane lane-axis' }, h('span', { class: 'lane-label' }), axis(recording.started_ms, fromMs, toMs, ticks)),
-      h('figcaption', {}, key('server', 'server copy'), key('local', 'local copy')),
+      h('figcaption', {}, key('server', 'server copy'), key('local', 'local copy'), off.length > 0 ? key('off', 'off the record') : null),
     );
   }
 }
@@ -86,8 +87,12 @@ function svg(tag, attributes) {
   return element;
 }
 
-/** @param {Bar[]} segments @param {(ms: number) => number} percent */
-function bars(segments, percent) {
+/**
+ * @param {Bar[]} segments
+ * @param {{startMs: number, endMs: number}[]} off what is off the record
+ * @param {(ms: number) => number} percent
+ */
+function bars(segments, off, percent) {
   const picture = svg('svg', { class: 'lane-bars', preserveAspectRatio: 'none' });
   for (const bar of segments) {
     const width = Math.max(MIN_PERCENT, percent(bar.endMs) - percent(bar.startMs));
@@ -100,6 +105,10 @@ function bars(segments, percent) {
       class: `bar bar-${bar.copy} bar-${bar.state}`,
     });
     picture.append(rect);
+  }
+  for (const { startMs, endMs } of off) {
+    const width = Math.max(MIN_PERCENT, percent(endMs) - percent(startMs));
+    picture.append(svg('rect', { x: `${percent(startMs).toFixed(3)}%`, y: '0', width: `${width.toFixed(3)}%`, height: '26', class: 'bar-off' }));
   }
   return picture;
 }

@@ -1,0 +1,95 @@
+"""Off the record as a host does it: by keyboard in the room, with times on the files page; held back at once."""
+
+import re
+
+from playwright.async_api import Page, expect
+
+from tests.support.chromium import RoomPage, Rooms
+from tests.support.studio import Json, Studio
+
+SETTLE_MS = 30_000
+CAPTURED = "(ms) => stemroom.state.uploads.some((u) => u.state === 'capturing' && u.captured_ms > ms)"
+SAFE = "() => stemroom.state.safe && stemroom.state.uploads.length > 0"
+STORED = "(count) => document.querySelectorAll('.segment[data-state=stored]').length === count"
+FILES = 3
+"""Camera and microphone by the server, both in one file by the browser."""
+
+
+async def record(host: RoomPage, ms: float) -> None:
+    await host.start_recording()
+    await host.until(CAPTURED, ms)
+
+
+async def files_page(host: RoomPage, session: Json) -> Page:
+    page = await host.page.context.new_page()
+    await page.goto(session["host_url"].replace("#", "/files#"))
+    return page
+
+
+async def test_a_host_takes_the_last_seconds_off_the_record_with_the_keyboard_alone(
+    studio: Studio, rooms: Rooms
+) -> None:
+    session = await studio.create_session("Between us")
+    host = await rooms.join(session["host_url"], "Ann")
+    guest = await rooms.join(session["guest_url"], "Bob")
+    button = host.page.get_by_role("button", name="Off record")
+    await expect(button).to_be_hidden()
+    await record(host, 2000)
+    await expect(button).to_be_visible()
+    await expect(guest.page.get_by_role("button", name="Off record")).to_be_hidden()
+    await guest.page.keyboard.press("o")
+    await expect(guest.page.get_by_role("dialog")).to_have_count(0)
+
+    await host.page.keyboard.press("o")
+    await expect(host.page.get_by_role("dialog", name="Take off the record")).to_be_visible()
+    await host.page.keyboard.press("Escape")
+    assert await listed(studio, session) == []
+    await host.page.keyboard.press("o")
+    await expect(host.page.get_by_role("button", name="Last 30 seconds")).to_be_focused()
+    await host.page.keyboard.press("Enter")
+    told = host.page.get_by_role("status").filter(has_text=re.compile(r"^Off the record: 0:00\.0 to 0:\d\d\.\d\."))
+    await expect(told).to_be_visible()
+    [marked] = await listed(studio, session)
+    assert marked["marked_by"] == await host.participant_id()
+    await told.get_by_role("button", name="Put back").click()
+    await expect(host.page.get_by_text("It is on the record again.")).to_be_visible()
+    assert await listed(studio, session) == []
+    assert await host.errors() == []
+
+
+async def listed(studio: Studio, session: Json) -> list[Json]:
+    [recording] = await studio.api.recordings(session["session_id"], session["host_secret"])
+    detail = await studio.api.recording(session["session_id"], recording["recording_id"], session["host_secret"])
+    ranges: list[Json] = detail["off_record"]
+    return ranges
+
+
+async def test_a_range_is_taken_off_the_record_on_the_files_page_and_put_back(studio: Studio, rooms: Rooms) -> None:
+    session = await studio.create_session("Between us")
+    host = await rooms.join(session["host_url"], "Ann")
+    await record(host, 2000)
+    await host.stop_recording()
+    await host.until(SAFE)
+    page = await files_page(host, session)
+    await page.wait_for_function(STORED, arg=FILES, timeout=SETTLE_MS)
+    await expect(page.get_by_role("link", name="Download")).to_have_count(FILES)
+
+    await page.get_by_text("Off the record", exact=True).click()
+    start, stop = page.get_by_label("From", exact=True), page.get_by_label("to", exact=True)
+    await start.fill("later")
+    await stop.fill("1.5")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert").filter(has_text="Give two times")).to_be_visible()
+    await expect(start).to_be_focused()
+    await start.fill("0:00.5")
+    await page.keyboard.press("Enter")
+    ranges = page.get_by_role("list", name="Ranges off the record").get_by_role("listitem")
+    await expect(ranges).to_have_count(1)
+    await expect(ranges).to_contain_text("0:00.5 to 0:01.5with the host link")
+    await expect(page.locator(".segment[data-off-record=pending]")).to_have_count(FILES)
+    await expect(page.get_by_role("link", name="Download")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Play")).to_have_count(0)
+
+    await ranges.get_by_role("button", name="Put back 0:00.5 to 0:01.5").click()
+    await expect(ranges).to_have_count(0)
+    await expect(page.get_by_role("link", name="Download")).to_have_count(FILES)
