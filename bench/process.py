@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from timeit import repeat
 from typing import NamedTuple
@@ -56,7 +56,8 @@ def resident_bytes(pid: int) -> int:
 def pin(pid: int, cores: Set[int]) -> None:
     """Keep all threads of a process on these cores; threads it starts later inherit that."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with suppress(ProcessLookupError):  # it ended while we looked
+            os.sched_setaffinity(int(task.name), cores)
 
 
 @contextmanager

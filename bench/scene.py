@@ -84,7 +84,7 @@ class Scene:
             cpu_main_us=spent[pid].on_cpu / 1000,
             held_up_us=held_up(list(spent.values())) / 1000,
             latency_us=percentiles(generator.clocks.latencies),
-            packets_per_send=delivered / sends if counted else 0.0,
+            packets_per_send=delivered / sends if sends else 0.0,
             packets_per_wakeup=counted["received"] / max(1.0, counted["wakeups"]) if counted else 0.0,
             late_ms=1000 * late_s,
             generator_share=own / load.duration_s,

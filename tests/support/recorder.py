@@ -126,7 +126,10 @@ async def recorder(
         log_level="debug",
     )
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "recorder", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "recorder"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert child.stdin is not None
     child.stdin.write(msgspec.json.encode(config) + b"\n")
