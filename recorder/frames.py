@@ -89,6 +89,11 @@ class FrameAssembler:
         self._group_whole = True
         self._last_picture: tuple[int, int] | None = None
 
+    @property
+    def missing(self) -> Missed:
+        """Why something is missing behind the last frame that was given out."""
+        return self._missing if self._begun else ""
+
     def push(self, ordered: Ordered) -> list[MediaFrame]:
         if isinstance(ordered, Missing):
             self._gap = True
@@ -199,7 +204,7 @@ class FrameAssembler:
 
     def _take_missing(self) -> Missed:
         """Before the first frame nothing is missing."""
-        missing: Missed = self._missing if self._begun else ""
+        missing = self.missing
         self._missing = ""
         self._begun = True
         return missing

@@ -21,8 +21,9 @@ class Gap(msgspec.Struct, frozen=True):
     at_ns: int
     duration_ns: int
     reason: str
-    """`lost`: packets never came. `unsent`: the sender gave up frames for a newer key frame. `paused`: nothing was
-    sent. `clock`: the sender's RTP clock had stopped."""
+    """`lost`: packets never came. `unsent`: the sender gave up frames for a newer key frame. `dtx`: the sender left
+    silence out (RFC 7587 3.1.3). `static`: a screen did not change. `paused`: nothing was sent. `clock`: the sender's
+    RTP clock had stopped."""
 
 
 class ClockCorrection(msgspec.Struct, frozen=True):
@@ -113,7 +114,7 @@ class Segment(msgspec.Struct, kw_only=True):
     start_bound_ns: int = 0
     """Error bound of `start_ns`, +-."""
     duration_ns: int = 0
-    """To the end of the last audio frame, or to the beginning of the last video frame."""
+    """To the end of the last audio frame; of a picture, until the track ended."""
     width: int = 0
     height: int = 0
     """The largest picture in it, in pixels; 0: sound, or not known."""

@@ -85,7 +85,7 @@ class VideoFigures(msgspec.Struct, kw_only=True):
     frames_by_10_s: list[int] = []
     """In each ten seconds since the first frame; the last ones are fewer. At most MAX_RATES."""
     freezes: Intervals = msgspec.field(default_factory=Intervals)
-    """More than 0.5 s from one frame to the next."""
+    """More than 0.5 s from one frame to the next, or to the end."""
     sizes: list[PictureSize] = []
     """Whenever a key frame has another size than the one before; at most MAX_LISTED."""
     examined: int = 0

@@ -54,6 +54,10 @@ class SegmentProbe:
             except Exception as error:
                 self._fail(error, position_ns)
 
+    def over(self, position_ns: int) -> None:
+        if self._video is not None and not self._problem:
+            self._video.over(position_ns)
+
     def finish(self) -> SegmentFigures:
         """The file is complete."""
         figures = SegmentFigures(

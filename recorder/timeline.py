@@ -124,6 +124,9 @@ class Timeline:
     def to_ns(self, ticks: int) -> int:
         return ticks * 1_000_000_000 // self._rate
 
+    def to_ticks(self, ns: int) -> int:
+        return ns * self._rate // 1_000_000_000
+
     def _unwrap(self, timestamp: int) -> int:
         """The nearest to the last frame's."""
         if self._timestamp is None:

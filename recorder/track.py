@@ -13,6 +13,7 @@ from recorder.frames import FrameAssembler, MediaFrame
 from recorder.journal import (
     FileHeader,
     JournalDropped,
+    JournalEnd,
     JournalPacket,
     JournalPicture,
     JournalReception,
@@ -29,6 +30,10 @@ from sfu.codecs import opus
 
 VIDEO_PAUSE_NS = 1_000_000_000
 """A longer step between video frames is listed, also when nothing was lost."""
+DTX_NS = 500_000_000
+"""An encoder that leaves silence out sends a packet every 400 ms all the same (RFC 6716 2.1.9)."""
+FRAME_NS = 33_333_333
+"""How long the only picture of a journal without an end lasts."""
 MAX_GAPS = MAX_PICTURES = 10_000
 """Listed of one file; more are counted."""
 FILL_QUANTUM_TICKS = 120
@@ -46,6 +51,9 @@ class FrameObserver(Protocol):
 
     def gap(self, position_ns: int, duration_ns: int, reason: str) -> None:
         """Before the next frame, from `position_ns` on. `reason`: of `Gap`."""
+
+    def over(self, position_ns: int) -> None:
+        """Nothing follows; the last picture lasted until then."""
 
 
 class TrackPipeline:
@@ -83,6 +91,16 @@ class TrackPipeline:
         """Position of the first sample, and of the end of what is written, in ticks of the session clock."""
         self._end = 0
         self._toc = b""
+        self._idle = "static" if track.kind == "screen" else "paused"
+        self._last: Placed | None = None
+        """The last picture, which is written when it is known how long it lasts."""
+        self._step_ns = FRAME_NS
+        """From the one before to it."""
+        self._reported_ns = 0
+        """Latest sender report: the track was not over. And when the journal says that it was."""
+        self._ended_ns: int | None = None
+        self._on_time = (0, 0)
+        """Position and arrival of the last frame whose arrival says something."""
 
     def feed(self, records: list[Record]) -> None:
         """Take the next records of the journal, in order."""
@@ -91,6 +109,7 @@ class TrackPipeline:
                 self._counts.received += 1
                 self._assemble(self._reorder.push(record))
             elif isinstance(record, JournalReport):
+                self._reported_ns = record.arrival_ns
                 self._assemble(self._reorder.advance(record.arrival_ns))
                 self._write(self._timeline.report(*record))
             elif isinstance(record, JournalDropped):
@@ -99,13 +118,17 @@ class TrackPipeline:
                 self._picture(record)
             elif isinstance(record, JournalReception):
                 self._reception = record
+            elif isinstance(record, JournalEnd):
+                self._ended_ns = record.arrival_ns
 
     def finish(self) -> Segment:
         """The journal is over: write what waits, close the file (durable), and say what is in it."""
         self._assemble(self._reorder.flush())
+        missing = self._frames.missing
         for frame in self._frames.flush():
             self._write(self._timeline.push(frame))
         self._write(self._timeline.flush())
+        self._end_picture(missing)
         self._file.close()
         begin = self._begin
         late_ns = self._timeline.to_ns(self._timeline.late_ticks)
@@ -181,25 +204,56 @@ class TrackPipeline:
                 self._begin = self._end = position
                 self._file.open(None if self._audio else (self._width, self._height))
             else:
-                reason = frame.missing or ("clock" if moved else "paused")
-                self._bridge(position, reason)
-            self._file.write(frame.data, position - self._begin, frame.duration_ticks, frame.key)
-            self._counts.written += frame.packets
+                self._bridge(position, frame.missing or ("clock" if moved else ""))
             if self._audio:
+                self._file.write(frame.data, position - self._begin, frame.duration_ticks, frame.key)
                 self._toc = opus.concealment(frame.data)
+            else:
+                self._write_last(0)
+                self._last = Placed(frame, position, moved)
+                if frame.on_time:
+                    self._on_time = position, frame.arrival_ns
+            self._counts.written += frame.packets
             self._end = max(self._end, position + frame.duration_ticks)
             if self._observer is not None:
                 self._observer.placed(frame, self._timeline.to_ns(position - self._begin))
 
     def _bridge(self, position: int, reason: str) -> None:
-        """From the end of what is written to the next frame."""
+        """From the end of what is written to the next frame. `reason`: why something is missing; empty: nothing was
+        sent."""
         step_ns = self._timeline.to_ns(position - self._end)
         if self._audio:
             if step_ns > 0:
-                self._list_gap(step_ns, reason)
+                self._list_gap(step_ns, reason or ("dtx" if step_ns <= DTX_NS else "paused"))
                 self._conceal(position)
-        elif reason in ("lost", "unsent") or step_ns > VIDEO_PAUSE_NS:
-            self._list_gap(step_ns, reason)
+        else:
+            self._step_ns = step_ns
+            if reason in ("lost", "unsent") or step_ns > VIDEO_PAUSE_NS:
+                self._list_gap(step_ns, reason or self._idle)
+
+    def _end_picture(self, missing: str) -> None:
+        """The last picture is seen until the journal's end. Where that is not known it lasts at least as long as the
+        one before, or as a pause that is not listed."""
+        if self._last is None:
+            return
+        position, arrival_ns = self._on_time if self._on_time[1] else (self._end, self._last.frame.arrival_ns)
+        end_ns = self._reported_ns if self._ended_ns is None else self._ended_ns
+        rest_ns = end_ns - arrival_ns - self._timeline.to_ns(self._end - position)
+        if self._ended_ns is None or rest_ns <= 0:
+            rest_ns = max(rest_ns, min(self._step_ns, VIDEO_PAUSE_NS))
+        if missing or rest_ns > VIDEO_PAUSE_NS:
+            self._list_gap(rest_ns, missing or self._idle)
+        ticks = self._timeline.to_ticks(rest_ns)
+        self._write_last(ticks)
+        self._end += ticks
+        if self._observer is not None:
+            self._observer.over(self._timeline.to_ns(self._end - (self._begin or 0)))
+
+    def _write_last(self, duration_ticks: int) -> None:
+        if self._last is not None:
+            frame, position, _ = self._last
+            self._file.write(frame.data, position - (self._begin or 0), duration_ticks, frame.key)
+            self._last = None
 
     def _list_gap(self, duration_ns: int, reason: str) -> None:
         if self._observer is not None:

@@ -48,11 +48,15 @@ class VideoProbe:
         if step < MAX_RATES:
             rates += [0] * (step + 1 - len(rates))
             rates[step] += 1
-        if self._last_ns is not None and position_ns - self._last_ns > FREEZE_NS:
-            figures.freezes.add(self._last_ns, position_ns)
+        self.over(position_ns)
         self._last_ns = position_ns
         if frame.key:
             self._key_frame(frame, position_ns)
+
+    def over(self, position_ns: int) -> None:
+        """The last picture lasted until then."""
+        if self._last_ns is not None and position_ns - self._last_ns > FREEZE_NS:
+            self._figures.freezes.add(self._last_ns, position_ns)
 
     def finish(self) -> VideoFigures:
         return self._figures

@@ -92,8 +92,9 @@ class EncodingTap:
         return first_missing is None or first_missing > self._last or now >= self._deadline
 
     def end(self, now: float) -> None:
+        """What was waited for after the recording was stopped does not make it longer."""
         try:
-            self._tap.end(now)
+            self._tap.end(min(now, self._deadline - LINGER_S) if self._deadline else now)
         except Exception:
             self._fail()
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from recorder.journal import JournalEnd
 from recorder.manifest import Segment
 from tests.support import readers
 from tests.support.chromium import Rooms
 from tests.support.encoded import opus_packets
-from tests.support.journals import audio_packets, make_file, video_packets
+from tests.support.journals import ZERO_NS, S, audio_packets, make_file, video_packets
 from tests.support.payloads import PAYLOADS, encode
 
 NS = 1e-9
@@ -41,12 +42,14 @@ def of(segment: Segment) -> readers.Said:
 
 @pytest.mark.parametrize("codec", list(PAYLOADS))
 async def test_all_readers_agree_on_duration_and_size(codec: str, rooms: Rooms, tmp_path: Path) -> None:
-    """Also of a picture that becomes smaller."""
+    """Also of a picture that becomes smaller, and of a last one that stood for a minute."""
     frames = encode(codec, 60) + encode(codec, 30, width=160, height=120)
-    segment, path = make_file(codec, video_packets(frames, PAYLOADS[codec]), tmp_path)
+    records = [*video_packets(frames, PAYLOADS[codec]), JournalEnd(ZERO_NS + 64 * S, 0)]
+    segment, path = make_file(codec, records, tmp_path)
+    assert of(segment).duration_s == pytest.approx(63, abs=MILLISECOND)
     said = [readers.ffprobe(path), readers.mkvinfo(path), await chromium(rooms, path)]
     assert [reader.size for reader in said] == [(320, 240)] * 3
-    assert [reader.duration_s for reader in said] == [pytest.approx(3.0, abs=2 * MILLISECOND)] * 3
+    assert [reader.duration_s for reader in said] == [pytest.approx(of(segment).duration_s, abs=2 * MILLISECOND)] * 3
     assert of(segment).size == (320, 240)
 
 
@@ -58,7 +61,7 @@ async def test_the_head_has_the_largest_of_a_picture_that_grows(codec: str, room
     assert readers.mkvinfo(path).size == of(segment).size == (320, 240)
     said = [readers.ffprobe(path), await chromium(rooms, path)]
     assert {reader.size for reader in said} <= {(160, 120), (320, 240)}
-    assert [reader.duration_s for reader in said] == [pytest.approx(2.0, abs=2 * MILLISECOND)] * 2
+    assert [reader.duration_s for reader in said] == [pytest.approx(of(segment).duration_s, abs=2 * MILLISECOND)] * 2
 
 
 async def test_all_readers_agree_on_the_duration_of_sound(rooms: Rooms, tmp_path: Path) -> None:

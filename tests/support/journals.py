@@ -118,11 +118,17 @@ def pipeline(codec: str, folder: Path, settings: RecorderSettings | None = None,
 
 
 def make_file(
-    codec: str, records: Sequence[Record], folder: Path, *, step: int = 50, settings: RecorderSettings | None = None
+    codec: str,
+    records: Sequence[Record],
+    folder: Path,
+    *,
+    step: int = 50,
+    settings: RecorderSettings | None = None,
+    **changes: str,
 ) -> tuple[Segment, Path]:
     """Run records through a pipeline, `step` at a time."""
     folder.mkdir(exist_ok=True)
-    made = pipeline(codec, folder, settings)
+    made = pipeline(codec, folder, settings, **changes)
     for at in range(0, len(records), step):
         made.feed(list(records[at : at + step]))
     return made.finish(), made.path
