@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from recorder.delivery import Delivery
+from recorder.earlier_file import drop
 from recorder.events import TakeOpened
 from recorder.grading import grade_recording
 from recorder.journal import SUFFIX, FileHeader, TrackRecord
@@ -166,6 +167,7 @@ class RecordingWork:
             self._remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
+                drop(task.path, even_if_longer=True)
         self._segments[done.segment.segment_id] = done
 
     def _growing(self, task: TrackTask) -> GrowingFile | None:

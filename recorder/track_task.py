@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import av
 import structlog
 
+from recorder import earlier_file
 from recorder.journal import FileHeader, TrackHeader
 from recorder.manifest import Segment
 from recorder.reader import JournalReader, JournalState
@@ -90,6 +91,7 @@ class TrackTask:
         reader = JournalReader(self._journal)
         pipeline: TrackPipeline | None = None
         probe: SegmentProbe | None = None
+        anew = False
         try:
             while reader.state is JournalState.GROWING:
                 records = await in_thread(self._threads, reader.read)
@@ -102,8 +104,11 @@ class TrackTask:
                     probe = SegmentProbe(header.track)
                     pipeline = TrackPipeline(header, header.track, self._folder, self._settings, probe)
                     self.path = pipeline.path
+                    anew = await in_thread(self._threads, earlier_file.set_aside, self.path)
                 if pipeline is not None and records:
                     await in_thread(self._threads, pipeline.feed, records)
+                    if anew:
+                        anew = not await in_thread(self._threads, earlier_file.drop, pipeline.path)
                 elif reader.state is JournalState.GROWING:
                     await asyncio.sleep(POLL_S)
             self._over = True

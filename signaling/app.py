@@ -4,6 +4,7 @@ from aiohttp import web
 
 from signaling import media_http, problems, rest
 from signaling.capture_api import CapturesApi
+from signaling.live_api import LiveApi
 from signaling.objects import ObjectsApi
 from signaling.off_record_api import OffRecordApi
 from signaling.pages import Pages
@@ -32,6 +33,7 @@ def build(studio: Studio) -> web.Application:
         ProgramsApi(studio).routes(),
         WhipEndpoint(studio).routes(),
         WhepEndpoint(studio).routes(),
+        LiveApi(studio.live).routes(),
         pages.routes(),
         [web.get("/healthz", _health)],
     ]

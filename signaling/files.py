@@ -12,9 +12,11 @@ from typing import Literal, cast
 import msgspec
 import structlog
 
+from recorder.live_files import LiveSegment
 from recorder.report import Grade, report_key
 from signaling import off_record, rest
 from signaling.clock import NS_PER_MS
+from signaling.live_api import LiveDesk
 from signaling.problems import Problem
 from storage.catalog import Catalog
 from storage.models import Recording, Segment, Take
@@ -38,9 +40,14 @@ def state_of(row: Recording) -> Literal["recording", "finishing", "finished", "f
     return cast(Literal["recording", "finishing", "finished", "failed"], row.state)
 
 
-async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url_life_s: int) -> rest.RecordingDetail:
+async def detail(
+    catalog: Catalog, store: ObjectStore, live: LiveDesk, recording: Recording, url_life_s: int
+) -> rest.RecordingDetail:
+    running = {segment.segment_id: segment for segment in await live.segments(recording.id)}
     takes = await catalog.takes(recording.id)
-    segments = await catalog.segments(recording.id)
+    segments = [*await catalog.segments(recording.id)]
+    known = {segment.id for segment in segments}
+    segments += [_running(segment) for id, segment in running.items() if id not in known]
     ranges = list(await catalog.off_record(recording.id))
     recorded = {take.participant_id for take in takes}
     people = {row.id: row for row in await catalog.participants(recording.session_id) if row.id in recorded}
@@ -52,7 +59,11 @@ async def detail(catalog: Catalog, store: ObjectStore, recording: Recording, url
         numbers[(take.id, segment.copy)] += 1
         number = numbers[(take.id, segment.copy)]
         name = file_name(people[take.participant_id].display_name, take, segment, number)
-        return _segment(store, segment, name, url_life_s, off_record.is_held_back(ranges, segment))
+        held_back = off_record.is_held_back(ranges, segment)
+        made = _segment(store, segment, name, url_life_s, held_back)
+        if held_back or made.play_url:
+            return made
+        return _playable(made, running.get(segment.id), live, recording.id, url_life_s)
 
     return rest.RecordingDetail(
         recording_id=recording.id,
@@ -135,6 +146,39 @@ def file_name(display_name: str, take: Take, segment: Segment, number: int) -> s
     suffix = segment.object_key.rpartition(".")[2] if "." in segment.object_key else ""
     suffix = suffix or SUFFIXES.get(segment.content_type.partition(";")[0], "bin")
     return f"{slug}-{kind}-{segment.copy}" + (f"-{number}" if number > 1 else "") + f".{suffix}"
+
+
+def _running(segment: LiveSegment) -> Segment:
+    """A row as the recorder will write it when the file is finished."""
+    return Segment(
+        id=segment.segment_id,
+        take_id=segment.take_id,
+        copy="server",
+        state="capturing",
+        codec=segment.codec,
+        content_type=segment.content_type,
+        object_key="",
+        size_bytes=0,
+        sha256="",
+        start_ns=segment.opened_ns,
+        start_bound_ns=0,
+        duration_ns=0,
+        problem="",
+    )
+
+
+def _playable(
+    view: rest.SegmentView, segment: LiveSegment | None, live: LiveDesk, recording_id: str, url_life_s: int
+) -> rest.SegmentView:
+    """With what can be had of a file that is not in the store yet."""
+    if segment is None or segment.snapshot is None or view.state == "failed":
+        return view
+    stem, _, suffix = view.file_name.rpartition(".")
+    view.size_bytes = segment.snapshot.size_bytes
+    view.duration_ns = segment.snapshot.duration_ms * NS_PER_MS
+    view.play_url = live.url(recording_id, segment, expires_s=url_life_s)
+    view.download_url = live.url(recording_id, segment, expires_s=url_life_s, filename=f"{stem}-so-far.{suffix}")
+    return view
 
 
 def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int, held_back: bool) -> rest.SegmentView:

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import StreamReader, web
 
 from signaling.problems import Problem
+from signaling.ranges import byte_range
 from storage.disposition import attachment
 from storage.folder import FolderStore
 from storage.objects import ObjectNotFound, ObjectStoreError
@@ -55,7 +56,7 @@ class ObjectsApi:
         }
         if filename := request.query.get("filename"):
             headers["Content-Disposition"] = attachment(filename)
-        part = None if request.headers.get("If-Range", etag) != etag else _range(request, info.size_bytes)
+        part = None if request.headers.get("If-Range", etag) != etag else byte_range(request, info.size_bytes)
         if part is not None:
             headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{info.size_bytes}"
         body = part or range(info.size_bytes)
@@ -98,23 +99,6 @@ class ObjectsApi:
         except ObjectStoreError:
             raise Problem("url_refused") from None
         return key
-
-
-def _range(request: web.Request, size: int) -> range | None:
-    """The one range asked for (RFC 9110 14.2); None: the whole object, also for what is not a single range of bytes.
-
-    Raises HTTPRequestRangeNotSatisfiable.
-    """
-    try:
-        asked = request.http_range
-    except ValueError:
-        return None
-    if asked.start is None and asked.stop is None:
-        return None
-    start, stop, _ = asked.indices(size)
-    if start >= stop:
-        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
-    return range(start, stop)
 
 
 async def _pieces(content: StreamReader, size_bytes: int) -> AsyncIterator[bytes]:

@@ -62,7 +62,7 @@ class RecordingsApi:
         row = await auth.recording_of(request, self._studio.catalog, session)
         studio = self._studio
         url_life_s = studio.settings.object_store.url_life_s
-        return rest.reply(await files.detail(studio.catalog, studio.store, row, url_life_s))
+        return rest.reply(await files.detail(studio.catalog, studio.store, studio.live, row, url_life_s))
 
     async def manifest(self, request: web.Request) -> web.Response:
         session = await self._session(request)

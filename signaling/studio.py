@@ -14,6 +14,7 @@ from signaling.captures import CaptureDesk
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import Clock
 from signaling.live import LiveRooms
+from signaling.live_api import LiveDesk
 from signaling.media import MediaServer
 from signaling.off_record import OffRecordDesk
 from signaling.origins import Origins
@@ -44,6 +45,8 @@ class Studio:
     store: ObjectStore
     sfu: MediaServer
     spool_writer: Spool
+    live: LiveDesk
+    """Of the files that the recorder makes from that spool."""
     settings: StudioSettings
     clock: Clock
     recorder_alarm: Callable[[], str] = lambda: ""

@@ -23,11 +23,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import signaling.app
 import signaling.operators
+from recorder.live_files import LiveFiles
 from recorder.settings import RecorderConfig
 from recorder.space_watch import SpaceReport, SpaceWatch
 from recorder.writer import SpoolWriter
 from sfu.engine import Sfu
 from signaling.clock import NodeClock
+from signaling.live_api import LiveDesk
 from signaling.settings import HttpSettings
 from signaling.studio import Studio, StudioSettings
 from stemroom import __version__
@@ -38,6 +40,7 @@ from storage import open_store
 from storage.catalog import Catalog
 from storage.database import MigrationError, open_database
 from storage.objects import ObjectStoreError
+from storage.signing import load_secret
 
 log = structlog.get_logger()
 
@@ -117,6 +120,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
         stack.push_async_callback(database.close)
         await database.migrate()
     with _opening("object store"):
+        secret = load_secret(data / "secret")
         store = open_store(config.object_store, data)
         stack.push_async_callback(store.close)
         await store.start()
@@ -137,6 +141,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
         store=store,
         sfu=sfu,
         spool_writer=spool,
+        live=LiveDesk(LiveFiles(data / "spool", data / "work"), secret),
         settings=StudioSettings(
             http=config.http,
             operators=config.operators,

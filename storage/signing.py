@@ -1,7 +1,7 @@
-"""Signed, expiring URLs for the folder store: whoever holds one may do one thing to one object until it expires.
+"""Signed, expiring URLs: whoever holds one may do one thing to one object until it expires.
 
-The signature is HMAC-SHA256 over method, key, expiry, size (of a PUT) and file name, with a secret that never leaves
-the data folder.
+The signature is HMAC-SHA256 over method, key, expiry, size and file name, with a secret that never leaves the data
+folder.
 What this does not do: limit how often a URL is used (S3's do not either).
 """
 
@@ -27,22 +27,25 @@ class UrlRefused(ObjectStoreError):
 
 
 class UrlSigner:
-    def __init__(self, secret: bytes, base_url: str = "") -> None:
-        """`base_url`: what comes before `/objects/...`; empty: the URLs are relative to the page's origin."""
+    def __init__(self, secret: bytes, base_url: str = "", path: str = "/objects") -> None:
+        """`base_url`: what comes before `path`; empty: the URLs are relative to the page's origin.
+
+        Who serves other things under another path needs another secret: see `derived_secret`.
+        """
         if len(secret) < SECRET_BYTES:
             raise ValueError(f"the secret for signed URLs must have {SECRET_BYTES} bytes at least")
         self._secret = secret
-        self._base_url = base_url.rstrip("/")
+        self._begin = base_url.rstrip("/") + path
 
     def sign(self, method: str, key: str, *, expires: int, size_bytes: int | None = None, filename: str = "") -> str:
-        """`expires` is Unix time in seconds, `size_bytes` what a PUT must have."""
+        """`expires` is Unix time in seconds, `size_bytes` what a PUT must have, or a GET gets."""
         query = {"expires": str(expires), "method": method}
         if size_bytes is not None:
             query["size"] = str(size_bytes)
         if filename:
             query["filename"] = filename
         query["signature"] = self._signature(method, key, str(expires), query.get("size", ""), filename)
-        return f"{self._base_url}/objects/{quote(key)}?{urlencode(query, quote_via=quote)}"
+        return f"{self._begin}/{quote(key)}?{urlencode(query, quote_via=quote)}"
 
     def verify(self, method: str, key: str, query: Mapping[str, str], now: float) -> None:
         """`query` as decoded from the URL, `now` in Unix seconds. Raises UrlRefused."""
@@ -57,6 +60,11 @@ class UrlSigner:
         # Neither method, nor key, nor a number can hold a line break; the file name comes last and may.
         message = "\n".join((method, key, expires, size, filename))
         return hmac.new(self._secret, message.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def derived_secret(secret: bytes, purpose: str) -> bytes:
+    """For another kind of URLs than objects': neither is good where the other is."""
+    return hmac.digest(secret, purpose.encode(), "sha256")
 
 
 def load_secret(path: Path) -> bytes:

@@ -13,7 +13,9 @@ from aiohttp import web
 
 import signaling.app
 import signaling.operators
+from recorder.live_files import LiveFiles
 from signaling.clock import NodeClock
+from signaling.live_api import LiveDesk
 from signaling.settings import HttpSettings, SessionSettings
 from signaling.studio import WEB_FOLDER, Studio, StudioSettings
 from storage.catalog import Catalog
@@ -170,6 +172,7 @@ async def start_control(
         store=store,
         sfu=sfu,
         spool_writer=spool,
+        live=LiveDesk(LiveFiles(folder / "spool", folder / "work"), SECRET),
         settings=StudioSettings(http=http or HttpSettings(), session=session or SessionSettings()),
         clock=clock or NodeClock(),
         web_folder=web_folder or WEB_FOLDER,

@@ -135,7 +135,7 @@ export const stopRecording = (sessionId, recordingId, token) =>
  * @property {number} start_bound_ns
  * @property {number} duration_ns
  * @property {string} problem
- * @property {string | null} play_url null until the file is in the store
+ * @property {string | null} play_url null until the file is in the store; of a server copy that is not: what is finished of it
  * @property {string | null} download_url
  * @property {'' | 'pending'} off_record `pending`: it is held back, there is no file without what is off the record yet
  */

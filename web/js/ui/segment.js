@@ -1,4 +1,9 @@
-/** One file: what it is, play in place, download. An expired link is fetched anew and playback goes on where it was. */
+/**
+ * One file: what it is, play in place, download. An expired link is fetched anew and playback goes on where it was.
+ *
+ * Of a server copy that is not in the store yet a link gives what is finished of it. At its end the player waits until
+ * there is more, and goes on with that.
+ */
 
 import { h, setText } from './dom.js';
 import { byteSize, lengthTime, nsToMs, preciseTime } from './format.js';
@@ -10,6 +15,9 @@ const COPIES = { server: 'Server', local: 'Local' };
 const STATES = { capturing: 'Recording', finishing: 'Finishing', stored: 'Ready', failed: 'Failed' };
 
 const HELD_BACK = 'Something in this file is off the record: nobody can play or download it.';
+
+/** A recording that grew by less is not worth interrupting the player that waits for it. */
+const WORTHWHILE_MS = 3_000;
 
 /** A link that fails sooner after it was fetched is not cured by fetching it again. */
 const RETRY_AFTER_MS = 30_000;
@@ -30,6 +38,12 @@ export class SegmentRow {
   /** @type {HTMLMediaElement | null} */
   #player = null;
   #playerMs = 0;
+  /** What the player has: its length, and whether there can be more. */
+  #loadedMs = 0;
+  #partly = false;
+  /** The player came to the end of what there was. */
+  #waits = false;
+  #newest = h('button', { type: 'button', class: 'button button-small', hidden: true, onclick: () => this.#goOn() }, 'Load the newest');
   element;
 
   /**
@@ -48,7 +62,7 @@ export class SegmentRow {
       { class: 'segment' },
       h('div', { class: 'segment-what' }, this.#copy, h('span', { class: 'segment-label' }, label), this.#state),
       this.#facts,
-      h('div', { class: 'segment-actions' }, this.#play, this.#download),
+      h('div', { class: 'segment-actions' }, this.#newest, this.#play, this.#download),
       this.#problem,
     );
   }
@@ -82,6 +96,33 @@ export class SegmentRow {
     this.#download.setAttribute('aria-label', `Download ${this.#label}, ${COPIES[segment.copy]} copy, of ${this.#owner}`);
     if (segment.download_url) this.#download.href = segment.download_url;
     this.#download.download = segment.file_name;
+    this.#newest.setAttribute('aria-label', `Load what was recorded meanwhile of ${this.#label} of ${this.#owner}`);
+    this.#offerMore();
+  }
+
+  /** There is more than the player has. */
+  get #more() {
+    const { playUrl } = this;
+    const segment = this.#segment;
+    if (!this.#player || !this.#partly || !playUrl || !segment) return false;
+    return segment.state === 'stored' || nsToMs(segment.duration_ns) > this.#loadedMs + WORTHWHILE_MS;
+  }
+
+  #offerMore() {
+    this.#newest.hidden = !this.#more;
+    if (this.#waits && this.#more) this.#goOn();
+  }
+
+  /** With what there is by now, from where the player is. */
+  #goOn() {
+    const player = this.#player;
+    if (!player || !this.playUrl) return;
+    const at = player.currentTime;
+    const playing = this.#waits || !player.paused;
+    this.#load(this.playUrl);
+    player.currentTime = at;
+    if (playing) void player.play().catch(() => undefined);
+    this.#offerMore();
   }
 
   #togglePlayer() {
@@ -90,10 +131,15 @@ export class SegmentRow {
       this.#player.removeAttribute('src');
       this.#player.remove();
       this.#player = null;
+      this.#offerMore();
     } else if (playUrl) {
       const video = this.#segment?.content_type.startsWith('video/');
       this.#player = h(video ? 'video' : 'audio', { class: 'player', controls: true, preload: 'metadata', 'aria-label': `${this.#label} of ${this.#owner}` });
       this.#player.addEventListener('error', () => void this.#renew());
+      this.#player.addEventListener('ended', () => {
+        this.#waits = this.#partly;
+        this.#offerMore();
+      });
       this.#load(playUrl);
       this.element.append(this.#player);
       void this.#player.play().catch(() => undefined);
@@ -106,6 +152,9 @@ export class SegmentRow {
   #load(url) {
     if (!this.#player) return;
     this.#playerMs = performance.now();
+    this.#loadedMs = nsToMs(this.#segment?.duration_ns ?? 0);
+    this.#partly = this.open;
+    this.#waits = false;
     this.#player.src = url;
   }
 
@@ -123,7 +172,10 @@ export class SegmentRow {
 
 /** @param {SegmentFile} segment @param {number} zeroMs */
 function facts(segment, zeroMs) {
-  if (segment.state === 'capturing') return 'being recorded';
+  if (segment.state === 'capturing') {
+    const soFar = segment.play_url ? [`${lengthTime(nsToMs(segment.duration_ns))} so far`, byteSize(segment.size_bytes)] : [];
+    return ['being recorded', ...soFar].join(' · ');
+  }
   const offset = nsToMs(segment.start_ns) - zeroMs;
   return [
     segment.codec.replaceAll(',', ' + ').toUpperCase(),

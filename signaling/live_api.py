@@ -1,0 +1,114 @@
+"""Plays what is still recorded: signed URLs of what is finished of a running segment, and `GET /live/...` with ranges.
+
+A URL names one snapshot (`recorder.live_index`) by its size: what it gives is one whole file that never changes, so
+players and downloads may ask for ranges of it. A later URL gives a longer one. It is good as long as an object's URL,
+and for what the recorder has on this machine's disk; when the file has gone to the object store it gives 404, and the
+recording's view has the object's URL. Disks are read in threads: the event loop carries media.
+"""
+
+import asyncio
+import time
+
+import structlog
+from aiohttp import web
+
+from recorder.live_files import LiveBody, LiveFiles, LiveSegment
+from recorder.live_index import NoSuchSnapshot
+from signaling.objects import HEADERS
+from signaling.problems import Problem
+from signaling.ranges import byte_range
+from storage.disposition import attachment
+from storage.signing import UrlRefused, UrlSigner, derived_secret
+
+log = structlog.get_logger()
+
+PATH = "/live"
+PURPOSE = "live files"
+PIECE_BYTES = 256 * 1024
+
+
+class LiveDesk:
+    """Says what there is of a recording, with URLs."""
+
+    def __init__(self, files: LiveFiles, secret: bytes) -> None:
+        """`secret`: of the studio's signed URLs."""
+        self._files = files
+        self._signer = UrlSigner(derived_secret(secret, PURPOSE), path=PATH)
+
+    async def segments(self, recording_id: str) -> list[LiveSegment]:
+        """In the order of time; none if the disk fails, which others tell."""
+        try:
+            return await asyncio.to_thread(self._files.of, recording_id)
+        except OSError as error:
+            log.warning("live_files_unreadable", recording_id=recording_id, reason=str(error))
+            return []
+
+    def url(self, recording_id: str, segment: LiveSegment, *, expires_s: int, filename: str = "") -> str | None:
+        """Of its snapshot, if there is one; `filename`: served as an attachment of that name, else inline."""
+        if segment.snapshot is None:
+            return None
+        return self._signer.sign(
+            "GET",
+            f"{recording_id}/{segment.segment_id}",
+            expires=int(time.time()) + expires_s,
+            size_bytes=segment.snapshot.size_bytes,
+            filename=filename,
+        )
+
+    async def open(self, request: web.Request) -> tuple[LiveBody, str]:
+        """What a signed URL names, and its ETag. Raises Problem."""
+        recording_id, segment_id = request.match_info["recording_id"], request.match_info["segment_id"]
+        try:
+            self._signer.verify(request.method, f"{recording_id}/{segment_id}", request.query, time.time())
+        except UrlRefused as error:
+            raise Problem("url_refused", error.detail) from None
+        size_bytes = int(request.query["size"])  # signed by us, as are the ids
+        try:
+            body = await asyncio.to_thread(self._files.open, recording_id, segment_id, size_bytes)
+        except (NoSuchSnapshot, OSError):
+            raise Problem("unknown_object") from None
+        return body, f'"{segment_id}-{size_bytes:x}"'
+
+
+class LiveApi:
+    def __init__(self, desk: LiveDesk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(PATH + "/{recording_id}/{segment_id}", self.get, allow_head=False)]
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        file, etag = await self._desk.open(request)
+        try:
+            return await _send(request, file, etag)
+        finally:
+            await asyncio.to_thread(file.close)
+
+
+async def _send(request: web.Request, file: LiveBody, etag: str) -> web.StreamResponse:
+    headers = HEADERS | {"Content-Type": file.content_type, "Accept-Ranges": "bytes", "ETag": etag}
+    if filename := request.query.get("filename"):
+        headers["Content-Disposition"] = attachment(filename)
+    part = None if request.headers.get("If-Range", etag) != etag else byte_range(request, file.size_bytes)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size_bytes}"
+    body = part or range(file.size_bytes)
+    response = web.StreamResponse(status=206 if part else 200, headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    at = body.start
+    try:
+        while at < body.stop:
+            piece = await asyncio.to_thread(file.read, at, min(PIECE_BYTES, body.stop - at))
+            if not piece:
+                raise OSError("the file was cut off")
+            await response.write(piece)
+            at += len(piece)
+        await response.write_eof()
+    except ConnectionError:
+        pass  # who asked is gone
+    except OSError as error:
+        log.warning("live_file_cut_off", path=request.path, reason=str(error))
+        if request.transport is not None:
+            request.transport.abort()  # the status is sent: nothing else can say that it went wrong
+    return response
