@@ -73,6 +73,15 @@ class Delivery:
         self._catalog = catalog
         self._store = store
         self._part_slots = asyncio.Semaphore(PARTS_AT_ONCE)
+        self._on_their_way: dict[str, int] = {}
+        """Sizes of finished files that are not stored yet, by segment id."""
+        self.upload_errors = 0
+        """Attempts to store one of them that failed."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Of finished files that the store has not confirmed yet."""
+        return sum(self._on_their_way.values())
 
     def upload(self, find: Callable[[], GrowingFile | None]) -> ProgressiveUpload:
         """Of a file that will be made and delivered; `find`: that file, once it is known."""
@@ -99,17 +108,22 @@ class Delivery:
 
         async def put() -> None:
             nonlocal there
-            if not there:
-                if upload is None or not await upload.complete():
-                    await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
-                there = True
             try:
+                if not there:
+                    if upload is None or not await upload.complete():
+                        await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
+                    there = True
                 await self._verify(segment)
-            except Corrupt:
-                there = False
+            except (ObjectStoreError, OSError) as error:
+                self.upload_errors += 1
+                there = there and not isinstance(error, Corrupt)
                 raise
 
-        await persistently("segment_upload", put, **ids)
+        self._on_their_way[segment.segment_id] = segment.size_bytes
+        try:
+            await persistently("segment_upload", put, **ids)
+        finally:
+            del self._on_their_way[segment.segment_id]
         segment.state = "stored"
         await self.write_row(segment, take, recording_id)
         log.info("segment_stored", copy=segment.copy, size_bytes=segment.size_bytes, **ids)

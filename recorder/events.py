@@ -95,6 +95,28 @@ class OffRecordUnmarked(msgspec.Struct, tag_field="type", tag="off_record_unmark
     at_ns: int
 
 
+class NoticeGiven(msgspec.Struct, tag_field="type", tag="notice_given", kw_only=True):
+    """Hosts were told that something is wrong with what is recorded."""
+
+    code: str
+    """As in docs/protocol.md."""
+    take_id: str
+    """Empty: it is not of one take."""
+    text: str
+    """What they read."""
+    since_ns: int
+    """Since when it is so."""
+    at_ns: int
+
+
+class NoticeEnded(msgspec.Struct, tag_field="type", tag="notice_ended", kw_only=True):
+    """It is over, or the recording is."""
+
+    code: str
+    take_id: str
+    at_ns: int
+
+
 class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped", kw_only=True):
     stopped_ns: int
     reason: str = ""
@@ -113,5 +135,7 @@ RecordingEvent = (
     | CaptureFinished
     | OffRecordMarked
     | OffRecordUnmarked
+    | NoticeGiven
+    | NoticeEnded
     | RecordingStopped
 )

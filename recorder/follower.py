@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from recorder.delivery import Delivery
+from recorder.health import Finding, Health
 from recorder.recording import FAULT_PAUSE_S, RecordingWork, journal_names
 from recorder.retention import expire_recording, expire_tracks, remove_doomed
 from recorder.settings import RecorderSettings
@@ -47,12 +48,27 @@ class SpoolFollower:
         self._delivery = delivery
         self._settings = settings
         self._threads = threads
-        self._working: set[str] = set()
+        self._working: dict[str, RecordingWork | None] = {}
+        """None until its task has begun."""
         self._resting: dict[str, _Resting] = {}
         self._expire_at_s: dict[str, float] = {}
         """By recording id, as the next."""
         self._told: set[str] = set()
         """Recordings whose journals without a file were logged."""
+
+    def health(self, now_ns: int) -> Health:
+        """`now_ns`: on the monotonic clock."""
+        works = [work for work in self._working.values() if work is not None]
+        return Health(
+            lag_s=max((work.lag_s(now_ns) for work in works), default=0.0),
+            tracks=sum(work.tracks for work in works),
+            upload_backlog_bytes=self._delivery.backlog_bytes,
+            upload_errors=self._delivery.upload_errors,
+        )
+
+    def findings(self, now_ns: int) -> list[Finding]:
+        """What is wrong at present with recordings that run."""
+        return [finding for work in self._working.values() if work is not None for finding in work.findings(now_ns)]
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,7 +83,7 @@ class SpoolFollower:
                     continue
                 for recording_id in filter(ID_PATTERN.fullmatch, names):
                     if await self._may_wake(recording_id):
-                        self._working.add(recording_id)
+                        self._working[recording_id] = None
                         self._resting.pop(recording_id, None)
                         group.create_task(self._follow(recording_id), name=recording_id)
                 await asyncio.sleep(POLL_S)
@@ -100,6 +116,7 @@ class SpoolFollower:
         spool, work_folder = self._spool / recording_id, self._work / recording_id
         try:
             work = RecordingWork(spool, work_folder, self._delivery, self._settings, self._threads)
+            self._working[recording_id] = work
             await work.run()
             complete = work.complete if work.readable else None
             self._resting[recording_id] = _Resting(work.names, time.monotonic(), complete)
@@ -108,7 +125,7 @@ class SpoolFollower:
             log.exception("recording_work_failed", recording_id=recording_id)
             self._resting[recording_id] = _Resting(frozenset(), time.monotonic() + FAULT_PAUSE_S)
         finally:
-            self._working.discard(recording_id)
+            del self._working[recording_id]
 
     def _expire(self, recording_id: str) -> None:
         spool, work, keep_days = self._spool / recording_id, self._work / recording_id, self._settings.keep_journal_days

@@ -159,6 +159,21 @@ class Speakers(msgspec.Struct, frozen=True):
     """Participants who speak, the leading one first."""
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What hosts were told while it was recorded."""
+
+    code: str
+    take_id: str
+    """Empty: it is not of one take."""
+    text: str
+    since_ns: int
+    """Since when it was so."""
+    at_ns: int
+    """When they were told."""
+    until_ns: int
+    """When it was over, or the recording was."""
+
+
 class Take(msgspec.Struct, kw_only=True):
     """One source slot of one participant."""
 
@@ -210,6 +225,10 @@ class Manifest(msgspec.Struct, kw_only=True):
     """In the order of time; nobody speaks before the first."""
     speakers_omitted: int = 0
     """Beyond the cap on `speakers`."""
+    notices: list[Notice] = []
+    """In the order in which they were given."""
+    notices_omitted: int = 0
+    """Beyond the cap on `notices`."""
 
 
 def software() -> str:

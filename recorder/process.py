@@ -2,8 +2,8 @@
 
 It takes one line of JSON (`RecorderConfig`) from standard input and ends when that closes, that is when its parent is
 gone, or on SIGTERM; it may be killed at any moment. At most one works on a spool: it holds a lock there. It takes
-every decision from the journals alone and tells nobody anything but the catalog, the object store and its log; a byte a
-second on standard output says that it does not hang.
+every decision from the journals alone. Files, rows and the log are what it gives; lines on standard output tell a
+parent that looks how it is (`recorder.health`), twice a second, and nothing depends on them.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import structlog
 
 from recorder.delivery import Delivery, persistently
 from recorder.follower import SpoolFollower
+from recorder.health import beat
 from recorder.journal_file import make_folder
 from recorder.orphans import abort_orphans
 from recorder.settings import RecorderConfig
@@ -35,8 +37,8 @@ THREADS = 4
 """For muxing: more than the cores of a small machine, so that one that hangs does not stop the rest."""
 LOCK_NAME = "recorder.lock"
 
-SIGN_S = 1.0
-"""How often it says that it lives."""
+BEAT_S = 0.5
+"""How often it says how it is."""
 
 NICE = 10
 """Media is late after milliseconds and a file after seconds: where both want a core, the node has it."""
@@ -83,7 +85,7 @@ async def _work(config: RecorderConfig) -> None:
 
     following = asyncio.create_task(follow(), name="work")
     waiting = asyncio.create_task(ended.wait(), name="wait for the end")
-    living = asyncio.create_task(_give_signs_of_life(), name="give signs of life")
+    living = asyncio.create_task(_tell(follower), name="tell the parent")
     try:
         await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -98,14 +100,16 @@ async def _work(config: RecorderConfig) -> None:
         following.result()
 
 
-async def _give_signs_of_life() -> None:
+async def _tell(follower: SpoolFollower) -> None:
     """For a parent that looks: muxing may hold the whole process. One that does not look holds up nothing."""
     out = sys.stdout.fileno()
     while True:
-        with contextlib.suppress(OSError):  # the parent is gone: standard input says so
-            if select.select((), (out,), (), 0)[1]:
-                os.write(out, b"\n")
-        await asyncio.sleep(SIGN_S)
+        now_ns = time.monotonic_ns()
+        for line in beat(follower.health(now_ns), follower.findings(now_ns)):
+            with contextlib.suppress(OSError):  # the parent is gone: standard input says so
+                if select.select((), (out,), (), 0)[1]:
+                    os.write(out, line)
+        await asyncio.sleep(BEAT_S)
 
 
 async def _end_signal() -> asyncio.Event:

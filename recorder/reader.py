@@ -56,6 +56,11 @@ class JournalReader:
         return records
 
     @property
+    def held(self) -> bool:
+        """When it was last looked at, its writer had it open."""
+        return self._locked
+
+    @property
     def good_bytes(self) -> int:
         """Read and decoded so far."""
         return self._decoder.good_bytes

@@ -20,6 +20,7 @@ from recorder.delivery import Delivery
 from recorder.earlier_file import drop
 from recorder.events import TakeOpened
 from recorder.grading import grade_recording
+from recorder.health import Finding, FindingCode
 from recorder.journal import SUFFIX, FileHeader, TrackRecord
 from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
@@ -39,6 +40,8 @@ MANIFEST_NAME = "manifest.json"
 REPORT_NAME = "report.json"
 FAULT_PAUSE_S = 15.0
 """Before what failed unexpectedly is tried again."""
+BEHIND_S = 2.0
+"""A file that is later than its packets by more is a finding: usually it is half a second."""
 
 
 def journal_names(folder: Path) -> frozenset[str]:
@@ -67,6 +70,10 @@ class RecordingWork:
         self._events: dict[str, JournalReader] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By journal name or segment id."""
+        self._making: dict[str, TrackTask] = {}
+        """By journal name, of the tracks whose files are being made."""
+        self._zero_ns = 0
+        """Zero of the session clock on the monotonic clock."""
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
         self._manifest = self._read(MANIFEST_NAME)
@@ -86,6 +93,25 @@ class RecordingWork:
         """All local copies that were begun are stored."""
         done = {id for id, known in self._segments.items() if known.segment.state == "stored"}
         return self._state is not None and done.issuperset(self._state.captures)
+
+    @property
+    def tracks(self) -> int:
+        """Whose files are being made."""
+        return len(self._making)
+
+    def lag_s(self, now_ns: int) -> float:
+        """Age of the oldest packet that is in no file yet. `now_ns`: on the monotonic clock."""
+        return max((task.lag_s(now_ns) for task in self._making.values()), default=0.0)
+
+    def findings(self, now_ns: int) -> list[Finding]:
+        """What is wrong at present with a recording that runs."""
+        if self._state is None or self._stopped:
+            return []
+        lag_s = self.lag_s(now_ns)
+        if lag_s <= BEHIND_S:
+            return []
+        since_ns = now_ns - self._zero_ns - round(lag_s * 1e9)
+        return [Finding(code=FindingCode.BEHIND, recording_id=self._state.recording_id, since_ns=since_ns)]
 
     async def run(self) -> None:
         try:
@@ -129,6 +155,7 @@ class RecordingWork:
                         if self._state is None:
                             ids = record.recording
                             self._state = RecordingState(ids.recording_id, ids.session_id)
+                            self._zero_ns = ids.zero_monotonic_ns
                     elif self._state is not None and not isinstance(record, TrackRecord):
                         self._state.apply(record)
 
@@ -151,7 +178,11 @@ class RecordingWork:
             task = TrackTask(journal, self._work, self._settings, self._threads)
             upload = self._delivery.upload(partial(self._growing, task))
             async with upload.following():
-                segment = await task.run()
+                self._making[name] = task
+                try:
+                    segment = await task.run()
+                finally:
+                    del self._making[name]
                 self._read_events()
                 if task.header is None or self._state is None:
                     log.error("journal_unusable", journal=str(journal.name), problem=segment.problem)

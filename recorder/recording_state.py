@@ -4,12 +4,16 @@ A recording may have several event journals (one per run of the node that wrote 
 their epochs, and an event that comes twice changes nothing.
 """
 
+from bisect import bisect_left, insort
+
 import msgspec
 
 from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    NoticeEnded,
+    NoticeGiven,
     OffRecordMarked,
     OffRecordUnmarked,
     ParticipantGone,
@@ -22,10 +26,23 @@ from recorder.events import (
     TrackMuteChanged,
 )
 from recorder.journal import TrackHeader
-from recorder.manifest import Interval, Manifest, Mute, OffRecord, Participant, Segment, Speakers, Take, software
+from recorder.manifest import (
+    Interval,
+    Manifest,
+    Mute,
+    Notice,
+    OffRecord,
+    Participant,
+    Segment,
+    Speakers,
+    Take,
+    software,
+)
 
 MAX_SPEAKERS = 100_000
 """Changes of who speaks that a manifest lists, three hours of ten a second. More are counted."""
+MAX_NOTICES = 10_000
+"""That a manifest lists. More are counted."""
 
 
 class Capture(msgspec.Struct):
@@ -63,6 +80,12 @@ class RecordingState:
         self._speakers: dict[int, SpeakersChanged] = {}
         """By time."""
         self._speakers_omitted = 0
+        self._notices: dict[tuple[int, str, str], NoticeGiven] = {}
+        """By when they were given, code and take."""
+        self._notices_omitted = 0
+        self._notice_ends: dict[tuple[str, str], list[int]] = {}
+        """When, by code and take, in the order of time; at most MAX_NOTICES in all."""
+        self._notice_ends_kept = 0
 
     def apply(self, event: RecordingEvent) -> None:
         if isinstance(event, RecordingStarted):
@@ -78,6 +101,17 @@ class RecordingState:
                 self._speakers[event.at_ns] = event
             else:
                 self._speakers_omitted += 1
+        elif isinstance(event, NoticeGiven):
+            key = (event.at_ns, event.code, event.take_id)
+            if len(self._notices) < MAX_NOTICES or key in self._notices:
+                self._notices[key] = event
+            else:
+                self._notices_omitted += 1
+        elif isinstance(event, NoticeEnded):
+            ends = self._notice_ends.setdefault((event.code, event.take_id), [])
+            if event.at_ns not in ends[-1:] and self._notice_ends_kept < MAX_NOTICES:
+                self._notice_ends_kept += 1
+                insort(ends, event.at_ns)
         elif isinstance(event, TakeOpened):
             self.takes[event.take_id] = event
         elif isinstance(event, TrackMuteChanged):
@@ -157,6 +191,22 @@ class RecordingState:
                 Speakers(at_ns, event.dominant, event.speaking) for at_ns, event in sorted(self._speakers.items())
             ],
             speakers_omitted=self._speakers_omitted,
+            notices=[self._notice(given, stopped_ns) for _, given in sorted(self._notices.items())],
+            notices_omitted=self._notices_omitted,
+        )
+
+    def _notice(self, given: NoticeGiven, stopped_ns: int) -> Notice:
+        """One that nobody ended was so until the recording was stopped."""
+        ends = self._notice_ends.get((given.code, given.take_id), [])
+        place = bisect_left(ends, given.at_ns)
+        until_ns = ends[place] if place < len(ends) else max(stopped_ns, given.at_ns)
+        return Notice(
+            code=given.code,
+            take_id=given.take_id,
+            text=given.text,
+            since_ns=given.since_ns,
+            at_ns=given.at_ns,
+            until_ns=until_ns,
         )
 
     def _last_sign_ns(self, server: dict[str, list[Segment]]) -> int:

@@ -15,7 +15,7 @@ import av
 import structlog
 
 from recorder import earlier_file
-from recorder.journal import FileHeader, TrackHeader
+from recorder.journal import FileHeader, Record, TrackHeader, TrackRecord
 from recorder.manifest import Segment
 from recorder.reader import JournalReader, JournalState
 from recorder.report import SegmentFigures
@@ -54,6 +54,10 @@ def note_end(segment: Segment, reader: JournalReader) -> None:
         segment.problem = f"{reader.problem} in the journal: its last {reader.torn_bytes} bytes are not in the file"
 
 
+def _first_arrival_ns(records: list[Record]) -> int | None:
+    return next((record.arrival_ns for record in records if isinstance(record, TrackRecord)), None)
+
+
 class TrackTask:
     """Makes the file of one journal in `folder`."""
 
@@ -69,6 +73,12 @@ class TrackTask:
         self._settings = settings
         self._threads = threads
         self._over = False
+        self._waits_since_ns: int | None = None
+
+    def lag_s(self, now_ns: int) -> float:
+        """Age of the oldest packet of a growing journal that is not in the file yet, 0: there is none. `now_ns`: on the
+        monotonic clock."""
+        return max(0, now_ns - self._waits_since_ns) / 1e9 if self._waits_since_ns is not None else 0.0
 
     async def run(self) -> Segment:
         """Returns the segment in state `finishing`, its file complete and durable, or `failed`."""
@@ -95,6 +105,7 @@ class TrackTask:
         try:
             while reader.state is JournalState.GROWING:
                 records = await in_thread(self._threads, reader.read)
+                self._waits_since_ns = _first_arrival_ns(records) if reader.held else None
                 if pipeline is None and records:
                     header = records.pop(0)
                     if not isinstance(header, FileHeader) or header.track is None:
@@ -112,6 +123,7 @@ class TrackTask:
                 elif reader.state is JournalState.GROWING:
                     await asyncio.sleep(POLL_S)
             self._over = True
+            self._waits_since_ns = None
             if pipeline is None or probe is None:
                 return self._given_up(reader.problem or "the journal has no header")
             segment = await in_thread(self._threads, pipeline.finish)

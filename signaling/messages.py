@@ -274,6 +274,23 @@ class RecordingSpace(Message, tag="recording_space"):
     state: SpaceState
 
 
+class Notice(Message, tag="notice"):
+    """To hosts: something is wrong with what is recorded, or (`over`) is not any more. An open one is told again to a
+    host who connects."""
+
+    code: str
+    """Stable, listed in docs/protocol.md."""
+    take_id: str
+    """Empty: it is not of one take."""
+    participant_id: str
+    """Whose take it is; empty: nobody's."""
+    text: str
+    """In words, one or two sentences."""
+    since_ms: float
+    """Since when it is so, on the session clock."""
+    over: bool
+
+
 class Error(Message, tag="error"):
     """A message was refused, or a limit was reached. `id` is stable and listed in docs/protocol.md. `fatal`: the server
     closes the connection."""
@@ -312,6 +329,7 @@ FromServer = (
     | Subscription
     | RecordingStatus
     | RecordingSpace
+    | Notice
     | CaptureStatus
     | Heartbeat
     | Clock

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from sfu.figures import BOUNDS, Reason
 from sfu.interfaces import Quality
+from signaling.notices import NoticeCode
 from signaling.rooms import LiveRoom
 from signaling.studio import Studio
 
@@ -39,16 +40,22 @@ class StudioCollector(Collector):
         yield from self._pages(rooms)
         yield _gauge("tracks", "Published tracks", sum(len(room.media.tracks()) for room in rooms))
         yield _gauge("recordings_running", "Running recordings", sum(room.recording is not None for room in rooms))
+        yield self._notices(rooms)
         yield _gauge("catalog_facts_waiting", "Facts that the database has not taken yet", len(studio.queue))
         yield _gauge("event_loop_tasks", "Tasks of the node's event loop", len(asyncio.all_tasks()))
         yield from self._media()
         yield _events("media_events", "Events of the media plane since the start", studio.sfu.counters())
         yield _events("control_events", "Events of the control plane since the start", studio.counters)
         yield from self._spool()
+        yield from self._recorder()
 
     def _qualities(self, rooms: list[LiveRoom]) -> Metric:
         known = [p.quality for room in rooms for p in room.participants.values() if p.quality is not None]
         return _counts("connections", "Participants by the quality of their connection", "quality", known, Quality)
+
+    def _notices(self, rooms: list[LiveRoom]) -> Metric:
+        codes = [notice.code for room in rooms if room.recording for notice in room.recording.notices.open]
+        return _counts("notices", "Open notices to hosts, by what is wrong", "code", codes, NoticeCode)
 
     def _pages(self, rooms: list[LiveRoom]) -> Iterator[Metric]:
         """What pages said last."""
@@ -98,10 +105,24 @@ class StudioCollector(Collector):
         space = self._studio.space.report
         yield _gauge("spool_free_bytes", "Free on the disk of journals, beyond what ends recordings", space.free_bytes)
         yield _gauge("spool_used_bytes", "Taken by journals and by files that are being made", space.used_bytes)
-        yield _gauge(
-            "recorder_alarm", "1 while the recorder process hangs or is gone", int(bool(self._studio.recorder_alarm()))
-        )
         yield _gauge("spool_alarm", "1 while recordings are at risk", int(bool(self._studio.recording_alarms)))
+
+    def _recorder(self) -> Iterator[Metric]:
+        studio = self._studio
+        said = studio.recorder.health
+        away = bool(studio.recorder_alarm())
+        yield _gauge("recorder_alarm", "1 while the recorder process hangs or is gone", int(away))
+        yield _gauge("recorder_lag_seconds", "Age of the oldest packet that is in no file yet", said.lag_s)
+        yield _gauge("recorder_tracks", "Journals that the recorder follows", said.tracks)
+        yield _gauge(
+            "upload_backlog_bytes", "Finished files that the store has not confirmed", said.upload_backlog_bytes
+        )
+        yield CounterMetricFamily(
+            "stemroom_upload_errors", "Attempts to store files that failed", value=said.upload_errors
+        )
+        yield CounterMetricFamily(
+            "stemroom_recorder_lines_refused", "Lines of the recorder that were none", value=studio.recorder.refused
+        )
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -40,7 +40,8 @@ class OperatorsApi:
 
     async def health(self, request: web.Request) -> web.Response:
         """503 while recordings are at risk, files are late, or facts pile up before the database."""
-        alarms = [*self._studio.recording_alarms, *filter(None, [self._studio.recorder_alarm()])]
+        studio = self._studio
+        alarms = [*studio.recording_alarms, *filter(None, [studio.recorder_alarm() or studio.recorder.alarm])]
         if waiting := len(self._studio.queue):
             alarms.append(f"{waiting} facts wait for the database")
         return _json({"status": "degraded" if alarms else "ok", "alarms": alarms}, 503 if alarms else 200)

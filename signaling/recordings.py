@@ -18,6 +18,7 @@ from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import NS_PER_MS, Clock, SessionClock, wall_time
 from signaling.messages import RecordingView
+from signaling.notices import Notices
 from signaling.recording_log import RecordingLog, Spool
 from storage.catalog import Catalog
 from storage.ids import new_id
@@ -38,6 +39,7 @@ class LiveRecording:
         self.id = row.id
         self.log = recording_log
         self.started_ns = row.started_ns
+        self.notices = Notices(recording_log.clock, recording_log.event)
         self._catalog = catalog
         self._queue = queue
         self._slots: dict[str, tuple[TrackInfo, int]] = {}
@@ -139,6 +141,7 @@ class RecordingDesk:
 
     def stop(self, recording: LiveRecording, reason: str = "") -> RecordingView:
         """Its taps have ended. The row says so after `settled`. `reason`: see `RecordingStopped`."""
+        recording.notices.end_all()
         stopped_ns = recording.log.clock.now_ns()
         recording.log.event(RecordingStopped(stopped_ns=stopped_ns, reason=reason))
         del self._running[recording.id]

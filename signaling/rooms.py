@@ -156,7 +156,10 @@ class LiveRoom:
         self.broadcast(news, but=participant.id)
 
     def greeted(self, participant: LiveParticipant, resumed: bool) -> None:
-        """`welcome` is queued: begin, or go on, with the peer connections."""
+        """`welcome` is queued: tell what else there is to know, and begin, or go on, with the peer connections."""
+        if self.recording is not None and participant.role == "host":
+            for notice in self.recording.notices.open:
+                participant.send(notice)
         if resumed and participant.peer is not None:
             participant.peer.resend_offer()
             return
@@ -207,6 +210,12 @@ class LiveRoom:
             if participant.connection is not None and participant.id != but:
                 participant.connection.send_text(text)
 
+    def tell_hosts(self, message: Message) -> None:
+        """Queue for every connected host."""
+        for participant in self.participants.values():
+            if participant.role == "host":
+                participant.send(message)
+
     def track_ended(self, track: TrackInfo) -> None:
         if self.recording is not None:
             self.recording.track_ended(track.track_id)
@@ -215,6 +224,7 @@ class LiveRoom:
 
     def begin_recording(self, recording: LiveRecording) -> None:
         self.recording = recording
+        recording.notices.tell = self.tell_hosts
         for participant in self.participants.values():
             self._note_in(recording, participant)
         self.media.start_recording(recording)

@@ -27,6 +27,11 @@ class SpaceDesk:
         self._counters = counters
 
     @property
+    def low(self) -> bool:
+        """Running recordings go on, but may have to be ended soon."""
+        return self.report.state is SpaceState.LOW
+
+    @property
     def alarm(self) -> str:
         """For operators; empty: there is space."""
         alarm = _ALARMS.get(self.report.state, "")

@@ -18,10 +18,12 @@ from signaling.live_api import LiveDesk
 from signaling.media import MediaServer
 from signaling.off_record import OffRecordDesk
 from signaling.origins import Origins
+from signaling.recorder_watch import RecorderWatch
 from signaling.recording_log import Spool
 from signaling.recordings import RecordingDesk
 from signaling.settings import HttpSettings, OperatorsSettings, SessionSettings, TurnSettings
 from signaling.space_desk import SpaceDesk
+from signaling.watchdog import Watchdog
 from storage.catalog import Catalog
 from storage.objects import ObjectStore
 from storage.settings import ObjectStoreSettings
@@ -50,7 +52,9 @@ class Studio:
     settings: StudioSettings
     clock: Clock
     recorder_alarm: Callable[[], str] = lambda: ""
-    """What is wrong with the recorder process; empty: nothing."""
+    """That the recorder process is gone or does not answer; empty: neither."""
+    recorder: RecorderWatch = field(default_factory=RecorderWatch)
+    """What it says itself."""
     web_folder: Path = WEB_FOLDER
     counters: Counter[str] = field(default_factory=Counter)
     """Events of the control plane since the start, by name; names are ours, so their number is bounded."""
@@ -69,6 +73,7 @@ class Studio:
             self.counters,
         )
         self.space = SpaceDesk(self.rooms, self.counters)
+        self.watchdog = Watchdog(self.rooms, self.recorder, lambda: self.recorder_alarm(), self.space)
         self.captures = CaptureDesk(self.catalog, self.store, self.recordings, self.counters)
         self.off_record = OffRecordDesk(self.catalog, self.recordings, self.clock, self.counters)
 
@@ -80,6 +85,7 @@ class Studio:
     async def start(self) -> None:
         self.queue.start()
         await self.recordings.recover()
+        self.watchdog.start()
 
     def close_rooms(self) -> None:
         """Let nobody in any more and say goodbye to everybody; connections end on their own."""
@@ -87,5 +93,6 @@ class Studio:
 
     async def close(self) -> None:
         self.close_rooms()
+        await self.watchdog.close()
         await self.queue.close()
         self.recordings.close()

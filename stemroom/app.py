@@ -12,6 +12,7 @@ import resource
 import signal
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from recorder.writer import SpoolWriter
 from sfu.engine import Sfu
 from signaling.clock import NodeClock
 from signaling.live_api import LiveDesk
+from signaling.recorder_watch import RecorderWatch
 from signaling.settings import HttpSettings
 from signaling.studio import Studio, StudioSettings
 from stemroom import __version__
@@ -125,7 +127,13 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
         stack.push_async_callback(store.close)
         await store.start()
 
-    recorder = Supervisor("recorder", [sys.executable, "-m", "recorder"], _recorder_config(config))
+    watch = RecorderWatch()
+    recorder = Supervisor(
+        "recorder",
+        [sys.executable, "-m", "recorder"],
+        _recorder_config(config),
+        lambda line: watch.hear(line, time.monotonic()),
+    )
     stack.push_async_callback(recorder.close)
     recorder.start()
     spool = SpoolWriter(data / "spool", config.recorder)
@@ -152,6 +160,7 @@ async def _open_all(config: Config, stack: AsyncExitStack, announce: Callable[[s
         ),
         clock=NodeClock(),
         recorder_alarm=lambda: recorder.alarm,
+        recorder=watch,
     )
     stack.push_async_callback(studio.close)
     await studio.start()

@@ -4,14 +4,15 @@ The child gets its settings as one line of JSON on standard input and takes the 
 its parent, so it never outlives the node, however the node ends. It has a process group of its own: an interrupt
 typed at the terminal reaches the node alone, which then ends the child in order.
 
-Whatever the child writes on standard output is a sign of life. One that is silent is an alarm, but it is not killed: a
-disk that hangs would hold the next one as well, and what it has done so far would be lost.
+Whatever the child writes on standard output is a sign of life, and each line of it is handed on. One that is silent is
+an alarm, but it is not killed: a disk that hangs would hold the next one as well, and what it has done so far would be
+lost.
 """
 
 import asyncio
 import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -29,8 +30,14 @@ END_S = 10.0
 
 TERMINATE_S = 3.0
 
-SILENT_S = 10.0
-"""Without a sign of life for so long it hangs; it gives one a second, and its start takes two."""
+SILENT_S = 2.0
+"""Without a sign of life for so long it hangs; it gives two a second."""
+
+START_S = 10.0
+"""The first sign may take so long: its start takes two seconds."""
+
+LINE_BYTES = 4096
+"""Of longer lines only the end is handed on, and is nothing that anybody understands."""
 
 
 class Backoff:
@@ -51,14 +58,18 @@ class Backoff:
 class Supervisor:
     """Runs `command` for ever. Owns the child; `close` ends it."""
 
-    def __init__(self, name: str, command: Sequence[str], settings_json: bytes) -> None:
+    def __init__(self, name: str, command: Sequence[str], settings_json: bytes, hear: Callable[[bytes], None]) -> None:
+        """`hear` is called with each line of the child's standard output; it must not raise."""
         self.name = name
         self.starts = 0
         self.pid: int | None = None
         """None while it is not running."""
         self.silent = False
         """It runs, but has given no sign of life for SILENT_S."""
+        self.heard = False
+        """It has given one since it was started."""
         self._command = tuple(command)
+        self._hear = hear
         self._line = settings_json.replace(b"\n", b" ") + b"\n"
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -68,6 +79,8 @@ class Supervisor:
         """What is wrong with the child, for people; empty: nothing."""
         if self.pid is None and not self._closing.is_set():
             return f"the {self.name} process does not run"
+        if self.starts > 1 and self.pid is not None and not self.heard:
+            return f"the {self.name} process was started again and does not answer yet"
         return f"the {self.name} process does not answer" if self.silent else ""
 
     def start(self) -> None:
@@ -120,26 +133,33 @@ class Supervisor:
             listening.cancel()
             await asyncio.wait((listening,))
             child.stdin.close()
-            self.pid, self.silent = None, False
+            self.pid, self.silent, self.heard = None, False, False
         level = log.info if self._closing.is_set() else log.error
         level(f"{self.name}_ended", pid=child.pid, exit_code=child.returncode)
 
     async def _listen(self, signs: asyncio.StreamReader, pid: int) -> None:
         """Until the child closes its standard output."""
+        rest = b""
         while True:
+            wait_s = SILENT_S if self.heard else START_S
             try:
-                async with asyncio.timeout(SILENT_S):
-                    sign = await signs.read(4096)
+                async with asyncio.timeout(wait_s):
+                    sign = await signs.read(LINE_BYTES)
             except TimeoutError:
                 if not self.silent:
                     self.silent = True
-                    log.error(f"{self.name}_silent", pid=pid, silent_s=SILENT_S)
+                    log.error(f"{self.name}_silent", pid=pid, silent_s=wait_s)
                 continue
+            if not sign:
+                return
+            self.heard = True
             if self.silent:
                 self.silent = False
                 log.info(f"{self.name}_heard_again", pid=pid)
-            if not sign:
-                return
+            *lines, rest = (rest + sign).split(b"\n")
+            rest = rest[-LINE_BYTES:]
+            for line in lines:
+                self._hear(line)
 
     async def _end(self, child: Process, ended: "asyncio.Task[int]") -> None:
         assert child.stdin is not None

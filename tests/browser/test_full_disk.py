@@ -43,7 +43,9 @@ async def test_a_host_reads_that_the_disk_gets_full_why_recording_ended_and_that
     await host.start_recording()
 
     use(quota, 0.95)
-    await expect(banner).to_contain_text("This recording goes on", timeout=SETTLE_MS)
+    warning = host.page.get_by_role("list", name="Warnings about the recording").get_by_role("listitem")
+    await expect(warning).to_contain_text("This recording goes on", timeout=SETTLE_MS)
+    await expect(banner).to_be_hidden()
     await expect(host.page.get_by_role("button", name="Stop recording")).to_be_visible()
     await host.page.screenshot(path=tmp_path / "low.png")
 
@@ -52,6 +54,7 @@ async def test_a_host_reads_that_the_disk_gets_full_why_recording_ended_and_that
         ended = room.page.get_by_role("alert").filter(has_text="ended because the studio’s disk is full")
         await expect(ended).to_be_visible(timeout=SETTLE_MS)
     await expect(banner).to_contain_text("too little space on the studio’s disk to record")
+    await expect(warning).to_have_count(0)
     await expect(guest.page.locator("#space-note")).to_be_hidden()
     assert "too little space" in await described(host.page)
     await host.page.get_by_role("button", name="Start recording").click()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from recorder.health import Health, encode
 from tests.support.control import Control, start_control
 
 
@@ -103,6 +104,18 @@ async def test_health_turns_bad_while_recordings_are_at_risk(control: Control) -
     control.spool.alarm = "cannot write journals"
     answer = await control.call("GET", url)
     assert (answer.status, answer.json["alarms"]) == (503, ["cannot write journals"])
+
+
+async def test_how_the_recorder_is_is_shown_and_files_that_are_late_are_an_alarm(control: Control) -> None:
+    said = Health(lag_s=12.4, tracks=3, upload_backlog_bytes=1000, upload_errors=2)
+    control.studio.recorder.hear(encode(said), 0.0)
+    metrics = (await control.call("GET", control.operators_url + "/metrics")).body.decode()
+    assert "stemroom_recorder_lag_seconds 12.4" in metrics
+    assert "stemroom_recorder_tracks 3.0" in metrics
+    assert "stemroom_upload_backlog_bytes 1000.0" in metrics
+    assert "stemroom_upload_errors_total 2.0" in metrics
+    answer = await control.call("GET", control.operators_url + "/healthz")
+    assert (answer.status, answer.json["alarms"]) == (503, ["the recorder is 12 s behind: files are late"])
 
 
 async def test_unknown_paths_are_problems(control: Control) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemroom.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, SHORT_LIFE_S, Backoff, Supervisor
+from stemroom.supervisor import FIRST_DELAY_S, LINE_BYTES, LONGEST_DELAY_S, SHORT_LIFE_S, Backoff, Supervisor
 
 PATIENCE_S = 10.0
 
@@ -41,7 +41,9 @@ class Child:
         self._said = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         head = f"import os, sys, signal\nout = os.open({str(fifo)!r}, os.O_WRONLY)\n"
         head += "def say(what): os.write(out, f'{what}\\n'.encode())\n"
-        self.supervisor = Supervisor("child", [sys.executable, "-c", head + script], b'{"a": 1}')
+        self.lines: list[bytes] = []
+        """Of its standard output."""
+        self.supervisor = Supervisor("child", [sys.executable, "-c", head + script], b'{"a": 1}', self.lines.append)
         self._lines: asyncio.Queue[str] = asyncio.Queue()
         asyncio.get_running_loop().add_reader(self._said, self._read)
 
@@ -112,7 +114,7 @@ async def test_a_child_that_ignores_everything_is_killed(tmp_path: Path, monkeyp
 
 
 async def test_a_program_that_does_not_exist_is_tried_again_and_can_be_closed() -> None:
-    supervisor = Supervisor("child", ["/does/not/exist"], b"{}")
+    supervisor = Supervisor("child", ["/does/not/exist"], b"{}", lambda line: None)
     supervisor.start()
     await asyncio.wait_for(supervisor.close(), PATIENCE_S)
     assert supervisor.starts == 0
@@ -139,6 +141,7 @@ async def test_a_silent_child_is_an_alarm_until_it_is_heard_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stemroom.supervisor.SILENT_S", 0.5)
+    monkeypatch.setattr("stemroom.supervisor.START_S", 0.5)
     script = f"signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n{SILENT_UNTIL_ASKED}"
     child = Child(tmp_path, script)
     monkeypatch.setattr("stemroom.supervisor.END_S", 0.1)
@@ -162,4 +165,45 @@ async def test_a_child_that_is_gone_is_an_alarm_until_it_runs_again(tmp_path: Pa
     assert await child.said() == "born"
     await until(lambda: child.supervisor.alarm == "the child process does not run")
     assert await child.said() == "born"
+    await child.close()
+
+
+async def test_each_whole_line_is_handed_on_and_of_one_that_is_too_long_the_end(tmp_path: Path) -> None:
+    script = """
+os.write(1, b'{"a": 1}' + bytes((10,)) + b'{"b"')
+os.write(1, b': 2}' + bytes((10,)) + b'x' * 10000 + bytes((10,)))
+say('written')
+sys.stdin.readlines()
+"""
+    child = Child(tmp_path, script)
+    child.supervisor.start()
+    assert await child.said() == "written"
+    await until(lambda: len(child.lines) == 3)
+    assert child.lines[:2] == [b'{"a": 1}', b'{"b": 2}']
+    assert set(child.lines[2]) == set(b"x")
+    assert len(child.lines[2]) <= 2 * LINE_BYTES
+    await child.close()
+
+
+async def test_a_child_that_was_started_again_is_an_alarm_until_it_is_heard(tmp_path: Path) -> None:
+    script = """
+say('up')
+if not os.path.exists('once'):
+    open('once', 'w').close()
+    raise SystemExit(3)
+sys.stdin.readline()
+signal.sigwait([signal.SIGUSR1])
+os.write(1, bytes((10,)))
+sys.stdin.read()
+"""
+    head = (
+        f"import os, signal\nos.chdir({str(tmp_path)!r})\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    )
+    child = Child(tmp_path, head + script)
+    child.supervisor.start()
+    assert [await child.said(), await child.said()] == ["up", "up"]
+    assert child.supervisor.alarm == "the child process was started again and does not answer yet"
+    assert child.supervisor.pid is not None
+    os.kill(child.supervisor.pid, signal.SIGUSR1)
+    await until(lambda: child.supervisor.alarm == "")
     await child.close()

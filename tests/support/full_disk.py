@@ -52,6 +52,14 @@ class Recorded:
 
         await self.host.until(lambda: said() >= count, f"not told {state}", timeout_s=30)
 
+    async def warned(self, code: str, *, over: bool = False) -> None:
+        """The host was told so, or that it is over."""
+
+        def told() -> bool:
+            return ("notice", code, over) in [(m["type"], m.get("code"), m.get("over")) for m in self.host.messages]
+
+        await self.host.until(told, f"not warned of {code}", timeout_s=30)
+
     async def ended_by_disk(self, recording_id: str) -> None:
         def ended() -> bool:
             return any(

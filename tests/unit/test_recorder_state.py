@@ -11,6 +11,8 @@ from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    NoticeEnded,
+    NoticeGiven,
     OffRecordMarked,
     OffRecordUnmarked,
     ParticipantGone,
@@ -183,6 +185,39 @@ def test_changes_of_speakers_are_bounded_and_the_rest_is_counted(monkeypatch: py
     assert [each.at_ns for each in manifest.speakers] == list(range(5))
     assert manifest.speakers[1].speaking == ["par_a"]
     assert manifest.speakers_omitted == 3
+
+
+def told(at_ns: int, take_id: str = "") -> NoticeGiven:
+    return NoticeGiven(code="recorder_down", take_id=take_id, text="Away.", since_ns=at_ns - 1, at_ns=at_ns)
+
+
+def over(at_ns: int, take_id: str = "") -> NoticeEnded:
+    return NoticeEnded(code="recorder_down", take_id=take_id, at_ns=at_ns)
+
+
+def notices_of(events: list[RecordingEvent]) -> list[tuple[str, int, int]]:
+    """Take, when it was told, when it was over."""
+    state = state_of([EVENTS[0], *events, RecordingStopped(stopped_ns=9 * S)])
+    return [(notice.take_id, notice.at_ns, notice.until_ns) for notice in state.manifest({}, {}).notices]
+
+
+def test_it_says_what_hosts_were_told_and_until_when_it_was_so() -> None:
+    events = [told(3), told(4, "tak_c"), over(5), told(7), over(8, "tak_c")]
+    assert notices_of([*events, *events]) == [("", 3, 5), ("tak_c", 4, 8), ("", 7, 9 * S)]
+    [notice, *_] = state_of([EVENTS[0], *events]).manifest({}, {}).notices
+    assert (notice.code, notice.text, notice.since_ns) == ("recorder_down", "Away.", 2)
+
+
+def test_the_end_of_a_notice_that_was_never_given_is_none() -> None:
+    assert notices_of([over(5), told(6), over(5, "tak_c")]) == [("", 6, 9 * S)]
+
+
+def test_notices_are_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_state, "MAX_NOTICES", 5)
+    state = state_of([EVENTS[0], *(event for n in range(0, 20, 2) for event in (told(n), over(n + 1)))])
+    manifest = state.manifest({}, {})
+    assert [(notice.at_ns, notice.until_ns) for notice in manifest.notices] == [(n, n + 1) for n in range(0, 10, 2)]
+    assert manifest.notices_omitted == 5
 
 
 def test_keys_are_those_of_the_contract() -> None:

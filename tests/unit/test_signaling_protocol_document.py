@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from signaling import messages, rest
+from signaling.notices import NoticeCode
 from signaling.problems import PROBLEMS, TYPE_PREFIX, WEBSOCKET_ERRORS
 from tests.support.protocol_document import Example, examples, text
 
@@ -75,6 +76,11 @@ def test_every_error_is_listed_with_its_status_and_meaning() -> None:
     assert negotiation
     assert listed == negotiation | set(WEBSOCKET_ERRORS)
     assert negotiation <= set(PROBLEMS), "WHIP and WHEP give them over HTTP"
+
+
+def test_every_notice_is_listed() -> None:
+    listed = re.findall(r"^\| [0-9]+ s \| `([a-z_]+)` \|", text(), re.MULTILINE)
+    assert listed == [code.value for code in NoticeCode]
 
 
 def test_the_example_of_a_problem_has_its_shape() -> None:

@@ -12,6 +12,7 @@ import { PageReports } from './page_reports.js';
 import { Room } from './room.js';
 import { Controls } from './ui/controls.js';
 import { byId, setText } from './ui/dom.js';
+import { NoticeList } from './ui/notice_list.js';
 import { announce, toast } from './ui/notices.js';
 import { rangeWords } from './ui/off_record.js';
 import { explain, explainInCall } from './ui/problems.js';
@@ -34,6 +35,7 @@ export class Call {
   #level = new LocalLevel();
   #tiles;
   #controls;
+  #notices = new NoticeList();
   #recordingId = '';
   #wasRecording = false;
   #pending = false;
@@ -104,6 +106,7 @@ export class Call {
       this.#showSpace();
       if (space === 'ok' && this.#identity.role === 'host') toast('There is space on the studio’s disk again. Press Record to begin a new recording.');
     });
+    room.on('notices', (notices) => this.#notices.show(notices));
     room.on('connection', () => this.#showConnection());
     room.on('troubles', showOwnTrouble);
     room.on('joined', ({ display_name }) => announce(`${display_name} joined`));
@@ -142,6 +145,7 @@ export class Call {
     byId('connection-banner', HTMLElement).hidden = true;
     showOwnTrouble([]);
     showSpace('');
+    this.#notices.close();
     byId('room', HTMLElement).hidden = true;
   }
 
@@ -243,9 +247,10 @@ export class Call {
 
   #showSpace() {
     if (this.#identity.role !== 'host') return;
-    const words = spaceWords(this.room.space, this.#wasRecording);
+    // While it is recorded a notice says it.
+    const words = this.#wasRecording ? '' : spaceWords(this.room.space);
     showSpace(words);
-    this.#controls.showRefusal(this.#wasRecording ? '' : words);
+    this.#controls.showRefusal(words);
   }
 
   #tick() {

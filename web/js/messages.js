@@ -116,6 +116,10 @@
 /** @typedef {{type: 'recording_status', recording: RecordingView, reason: '' | 'disk'}} RecordingStatus reason: why it ended, if not because somebody wanted it to */
 /** @typedef {'ok' | 'low' | 'full'} SpaceState what may be recorded with the space on the studio's disk: `low`: nothing new; `full`: nothing */
 /** @typedef {{type: 'recording_space', state: SpaceState}} RecordingSpace */
+/**
+ * To hosts: something is wrong with what is recorded, or is not any more.
+ * @typedef {{type: 'notice', code: string, take_id: string, participant_id: string, text: string, since_ms: number, over: boolean}} Notice
+ */
 /** @typedef {{type: 'capture_status', recording_id: string, capture: CaptureView, participant_id: string}} CaptureStatus */
 /** @typedef {{type: 'subscription', track_id: string, state: DeliveryState}} Subscription */
 /** @typedef {{type: 'heartbeat'}} Heartbeat */
@@ -124,7 +128,7 @@
 
 /**
  * @typedef {Welcome | WebrtcOffer | WebrtcAnswer | ParticipantJoined | ParticipantLeft | ParticipantUpdated
- *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | RecordingSpace | CaptureStatus | ConnectionQuality
+ *   | TrackPublished | TrackUnpublished | TrackMuted | ActiveSpeakers | Subscription | RecordingStatus | RecordingSpace | Notice | CaptureStatus | ConnectionQuality
  *   | Heartbeat | Clock
  *   | ErrorMessage} ServerMessage
  */

@@ -10,6 +10,7 @@ import { Blockage } from './blockage.js';
 import { SessionClock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { MediaConnections } from './media_connections.js';
+import { OpenNotices } from './open_notices.js';
 import { Signaling } from './protocol.js';
 import { Roster } from './roster.js';
 import { Shown } from './shown.js';
@@ -49,6 +50,7 @@ const NEGOTIATION_ERRORS = ['unsupported', 'bad_sdp', 'bad_tracks', 'bad_fingerp
  *   speakers: Speakers,
  *   recording: RecordingView | null,
  *   space: import('./messages.js').SpaceState,
+ *   notices: readonly import('./messages.js').Notice[],
  *   troubles: readonly import('./messages.js').Finding[],
  *   connection: Connection,
  *   error: {id: string, detail: string, negotiation: boolean},
@@ -67,6 +69,7 @@ export class Room extends Emitter {
   #endedBy = '';
   /** @type {import('./messages.js').SpaceState} */
   #space = 'ok';
+  #notices = new OpenNotices();
   /** @type {Speakers} */
   #speakers = { dominant: null, speaking: [] };
   /** @type {Map<OwnKind, boolean>} */
@@ -122,6 +125,11 @@ export class Room extends Emitter {
   /** What may be recorded with the space on the studio's disk. */
   get space() {
     return this.#space;
+  }
+
+  /** What is wrong with what is recorded, the oldest first; only hosts are told. */
+  get notices() {
+    return this.#notices.all;
   }
 
   /** @returns {Connection} */
@@ -207,6 +215,7 @@ export class Room extends Emitter {
     this.emit('welcome', welcome);
     this.#participantsChanged();
     this.#setRecording(welcome.recording);
+    if (this.#notices.forget()) this.emit('notices', this.#notices.all);
     this.#setSpace(welcome.recording_space);
   }
 
@@ -239,6 +248,10 @@ export class Room extends Emitter {
         break;
       case 'recording_space':
         this.#setSpace(message.state);
+        break;
+      case 'notice':
+        this.#notices.take(message);
+        this.emit('notices', this.#notices.all);
         break;
       case 'error':
         this.#refused(message);

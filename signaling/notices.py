@@ -1,0 +1,99 @@
+"""What hosts are told while they record: that something is wrong with a take, or with the recorder itself.
+
+Guarantees: a notice is given once until it is over; hosts, and those who come later, are told of every one that is
+open; the recording's journal says when each was given and when it was over, so it stands in the manifest. With the
+recording all are over.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from recorder.events import NoticeEnded, NoticeGiven, RecordingEvent
+from signaling.clock import NS_PER_MS, SessionClock
+from signaling.messages import Message, Notice
+
+MAX_OPEN = 100
+"""At once, of a recording; more are not given until one is over."""
+
+
+class NoticeCode(StrEnum):
+    """What is wrong. The values are part of the protocol and of the manifest."""
+
+    RECORDER_DOWN = "recorder_down"
+    RECORDER_BEHIND = "recorder_behind"
+    SPACE_LOW = "space_low"
+
+
+WORDS = {
+    NoticeCode.RECORDER_DOWN: (
+        "The studio does not make files at present. What is said and shown is kept all the same, and the files come "
+        "later. If this stays, tell whoever runs the studio."
+    ),
+    NoticeCode.RECORDER_BEHIND: (
+        "The studio is slow at making files. Nothing is missing, but the files will be ready later than usual."
+    ),
+    NoticeCode.SPACE_LOW: (
+        "The studio’s disk is nearly full. This recording goes on; if the disk gets full it ends, and what was "
+        "recorded is kept. Tell whoever runs the studio to make space."
+    ),
+}
+
+
+class NoticeKey(NamedTuple):
+    code: NoticeCode
+    take_id: str = ""
+    """Empty: it is not of one take."""
+
+
+class Notices:
+    """Of one running recording."""
+
+    def __init__(self, clock: SessionClock, write: Callable[[RecordingEvent], object]) -> None:
+        """`write`: into the recording's journal."""
+        self.tell: Callable[[Message], None] = lambda message: None
+        """To every host of the room, once the recording runs."""
+        self._clock = clock
+        self._write = write
+        self._open: dict[NoticeKey, Notice] = {}
+
+    @property
+    def open(self) -> list[Notice]:
+        """The oldest first."""
+        return list(self._open.values())
+
+    def keep(self, codes: Collection[NoticeCode], present: Mapping[NoticeKey, int]) -> None:
+        """Of these kinds exactly `present` is so, with since when (session clock): give what is new, end the rest."""
+        for key in [key for key in self._open if key.code in codes and key not in present]:
+            self.end(key)
+        for key, since_ns in present.items():
+            self.give(key, WORDS[key.code], since_ns)
+
+    def give(self, key: NoticeKey, text: str, since_ns: int, participant_id: str = "") -> None:
+        """Unless it is open, or too many are."""
+        if key in self._open or len(self._open) >= MAX_OPEN:
+            return
+        notice = self._open[key] = Notice(
+            code=key.code,
+            take_id=key.take_id,
+            participant_id=participant_id,
+            text=text,
+            since_ms=since_ns / NS_PER_MS,
+            over=False,
+        )
+        at_ns = self._clock.now_ns()
+        self._write(NoticeGiven(code=key.code, take_id=key.take_id, text=text, since_ns=since_ns, at_ns=at_ns))
+        self.tell(notice)
+
+    def end(self, key: NoticeKey) -> None:
+        """It is over, if it was given."""
+        if (notice := self._open.pop(key, None)) is None:
+            return
+        self._write(NoticeEnded(code=key.code, take_id=key.take_id, at_ns=self._clock.now_ns()))
+        notice.over = True
+        self.tell(notice)
+
+    def end_all(self) -> None:
+        """With the recording."""
+        for key in list(self._open):
+            self.end(key)

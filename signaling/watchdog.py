@@ -1,0 +1,58 @@
+"""Looks twice a second at everything that puts running recordings at risk, and keeps their notices true."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from signaling.live import LiveRooms
+from signaling.notices import NoticeCode, NoticeKey
+from signaling.recorder_watch import RecorderWatch
+from signaling.recordings import LiveRecording
+from signaling.space_desk import SpaceDesk
+
+LOOK_S = 0.5
+CODES = frozenset(NoticeCode)
+"""Of the notices that are kept true here."""
+
+
+class Watchdog:
+    def __init__(
+        self, rooms: LiveRooms, recorder: RecorderWatch, recorder_alarm: Callable[[], str], space: SpaceDesk
+    ) -> None:
+        self._rooms = rooms
+        self._recorder = recorder
+        self._recorder_alarm = recorder_alarm
+        self._space = space
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="watchdog")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def look(self, now_s: float) -> None:
+        """`now_s`: monotonic."""
+        for room in self._rooms.live.values():
+            if room.recording is not None:
+                room.recording.notices.keep(CODES, self._present(room.recording, now_s))
+
+    def _present(self, recording: LiveRecording, now_s: float) -> dict[NoticeKey, int]:
+        """What is wrong, with since when on the session clock."""
+        now_ns = recording.log.clock.now_ns()
+        present = {
+            NoticeKey(NoticeCode(finding.code)): finding.since_ns
+            for finding in self._recorder.findings(recording.id, now_s)
+        }
+        if self._recorder_alarm():
+            present[NoticeKey(NoticeCode.RECORDER_DOWN)] = now_ns
+        if self._space.low:
+            present[NoticeKey(NoticeCode.SPACE_LOW)] = now_ns
+        return present
+
+    async def _run(self) -> None:
+        while True:
+            self.look(time.monotonic())
+            await asyncio.sleep(LOOK_S)

@@ -1,0 +1,105 @@
+"""Hosts are told while recordings are at risk: of what the recorder says, of its death, of the disk; guests are not."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from recorder.events import NoticeEnded, NoticeGiven, RecordingEvent, RecordingStopped
+from recorder.health import Finding, FindingCode, encode
+from recorder.space import SpaceState
+from recorder.space_watch import SpaceReport
+from signaling import watchdog
+from signaling.recorder_watch import HOLD_S
+from tests.support.control import Control, Json, Page, start_control
+
+
+@pytest.fixture
+async def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Control]:
+    monkeypatch.setattr(watchdog, "LOOK_S", 1e6)  # the tests look
+    async with start_control(tmp_path) as running:
+        yield running
+
+
+def events(control: Control, recording: Json) -> list[RecordingEvent]:
+    [journal] = control.spool.of(recording["recording_id"])
+    return [e for e in journal.events if isinstance(e, NoticeGiven | NoticeEnded | RecordingStopped)]
+
+
+async def notice(page: Page) -> tuple[str, bool]:
+    message = await page.expect("notice")
+    return message["code"], message["over"]
+
+
+async def asked_the_clock(page: Page) -> list[str]:
+    """The kinds of all messages until the answer to a question."""
+    await page.send(type="clock", page_ms=1)
+    await page.expect("clock")
+    return [message["type"] for message in page.seen]
+
+
+async def test_a_recorder_that_is_away_is_told_to_hosts_alone_and_ends(control: Control) -> None:
+    session = await control.create()
+    host, _ = await control.arrive(session, host=True)
+    guest, _ = await control.arrive(session, "Bob")
+    recording = await control.record(session)
+    control.studio.watchdog.look(0.0)
+    control.studio.recorder_alarm = lambda: "the recorder process does not run"
+    control.studio.watchdog.look(1.0)
+    control.studio.watchdog.look(2.0)
+    assert await notice(host) == ("recorder_down", False)
+    control.studio.recorder_alarm = lambda: ""
+    control.studio.watchdog.look(3.0)
+    assert await notice(host) == ("recorder_down", True)
+    assert (await asked_the_clock(host)).count("notice") == 2
+    assert "notice" not in await asked_the_clock(guest)
+    given, ended = events(control, recording)
+    assert isinstance(given, NoticeGiven)
+    assert isinstance(ended, NoticeEnded)
+    assert given.since_ns <= given.at_ns <= ended.at_ns
+
+
+async def test_what_the_recorder_finds_is_told_in_its_own_room_while_it_says_so(control: Control) -> None:
+    session, other = await control.create(), await control.create()
+    host, _ = await control.arrive(session, host=True)
+    elsewhere, _ = await control.arrive(other, host=True)
+    recording = await control.record(session)
+    await control.record(other)
+    found = Finding(code=FindingCode.BEHIND, recording_id=recording["recording_id"], since_ns=7_000_000)
+    control.studio.recorder.hear(encode(found), 10.0)
+    control.studio.watchdog.look(10.0)
+    told = await host.expect("notice")
+    assert (told["code"], told["since_ms"], told["over"]) == ("recorder_behind", 7.0, False)
+    assert "slow at making files" in told["text"]
+    control.studio.watchdog.look(10.0 + HOLD_S + 0.1)
+    assert await notice(host) == ("recorder_behind", True)
+    assert "notice" not in await asked_the_clock(elsewhere)
+
+
+async def test_a_host_who_comes_later_is_told_what_is_open(control: Control) -> None:
+    session = await control.create()
+    await control.arrive(session, host=True)
+    await control.record(session)
+    control.studio.space.seen(SpaceReport(SpaceState.LOW, 0, 0))
+    control.studio.watchdog.look(0.0)
+    late, _ = await control.arrive(session, "Late", host=True)
+    guest, _ = await control.arrive(session, "Guest")
+    assert await notice(late) == ("space_low", False)
+    assert "notice" not in await asked_the_clock(guest)
+
+
+async def test_with_the_recording_its_notices_are_over(control: Control) -> None:
+    session = await control.create()
+    host, _ = await control.arrive(session, host=True)
+    recording = await control.record(session)
+    control.studio.space.seen(SpaceReport(SpaceState.LOW, 0, 0))
+    control.studio.watchdog.look(0.0)
+    metrics = await control.call("GET", control.operators_url + "/metrics")
+    assert 'stemroom_notices{code="space_low"} 1.0' in metrics.body.decode()
+    await control.stop(session, recording)
+    assert [await notice(host), await notice(host)] == [("space_low", False), ("space_low", True)]
+    kinds = [type(event) for event in events(control, recording)]
+    assert kinds == [NoticeGiven, NoticeEnded, RecordingStopped]
+    control.studio.watchdog.look(1.0)
+    metrics = await control.call("GET", control.operators_url + "/metrics")
+    assert 'stemroom_notices{code="space_low"} 0.0' in metrics.body.decode()
