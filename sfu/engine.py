@@ -189,7 +189,12 @@ class Sfu:
                 now = monotonic()
                 room.listen(now)
                 yield
-                yield from room.choose_layers(now) if tick % LAYER_TICKS == 0 else room.hurry(now)
+                if tick % LAYER_TICKS == 0:
+                    room.watch_captures(now)
+                    yield
+                    yield from room.choose_layers(now)
+                else:
+                    yield from room.hurry(now)
                 if crc32(room.room_id.encode()) % REPORT_TICKS == phase:
                     yield from room.look(now)
             except Exception:  # costs this room, in this tick, and no other

@@ -202,6 +202,10 @@ class RecordingSink(Protocol):
     def speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
         """As in `PeerObserver.active_speakers`, of which it is told when the recording starts and when it changes."""
 
+    def stalled(self, track_id: str, since_s: float | None) -> None:
+        """Since then (monotonic seconds) nothing comes from the device of this recorded track (sfu.capture_watch);
+        None: it does again."""
+
 
 class PeerObserver(Protocol):
     """What a peer tells its owner. Calls come from the event loop; they only queue messages."""

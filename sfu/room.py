@@ -10,6 +10,7 @@ from time import monotonic
 
 import structlog
 
+from sfu.capture_watch import CaptureWatch, Seen
 from sfu.descriptions import Local
 from sfu.encoding import Encoding
 from sfu.inbound import Inbound
@@ -37,6 +38,9 @@ from sfu.viewer import Viewer
 from sfu.viewing import read_offer
 
 log = structlog.get_logger()
+
+CAPTURED = (TrackKind.MICROPHONE, TrackKind.CAMERA)
+"""What has a device that gives something all the time; a shared screen on which nothing moves sends nothing."""
 
 NewTransport = Callable[[Inbound, Callable[[Transport], None]], Transport]
 
@@ -208,6 +212,8 @@ class Room:
         self._tracks: dict[str, Track] = {}
         """All tracks of the room by id, in the order in which they were published."""
         self.sound = RoomSound(settings.loudest)
+        self._captures: dict[str, CaptureWatch] = {}
+        """By track id, of the microphones and cameras that are recorded."""
 
     @property
     def dominant(self) -> str | None:
@@ -270,6 +276,7 @@ class Room:
     def stop_recording(self) -> None:
         """Nothing that is sent from now on is recorded; what is missing is waited for (sfu.tap)."""
         self._sink = None
+        self._captures.clear()
         now = monotonic()
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
@@ -294,6 +301,27 @@ class Room:
                 self._sink.speakers(self.sound.dominant, self.sound.speaking)
             except Exception:  # a fault of the recorder must not touch the call
                 log.exception("speakers_not_recorded", room_id=self.room_id)
+
+    def watch_captures(self, now: float) -> None:
+        """A few times a second: whether what is recorded still comes from its devices."""
+        sink = self._sink
+        for peer in self.peers.values() if sink is not None else ():
+            transport = peer.publisher.transport
+            for track in peer.publisher.tracks.values():
+                if transport is None or track.kind not in CAPTURED or not track.encodings():
+                    continue
+                watch = self._captures.setdefault(track.track_id, CaptureWatch())
+                before = watch.stalled
+                if watch.look(_seen(track, transport), now) is not before:
+                    self._tell_stalled(track.track_id, watch.since if watch.stalled else None)
+
+    def _tell_stalled(self, track_id: str, since: float | None) -> None:
+        log.info("capture_stalled" if since is not None else "capture_goes_on", track_id=track_id)
+        if self._sink is not None:
+            try:
+                self._sink.stalled(track_id, since)
+            except Exception:  # a fault of the recorder must not touch the call
+                log.exception("stall_not_told", track_id=track_id)
 
     def choose_layers(self, now: float) -> Iterator[None]:
         """A few times a second: senders switch layers on and off, and viewers' networks carry more or less. It may be
@@ -336,6 +364,7 @@ class Room:
 
     def _ended(self, peer: Peer, track: Track) -> None:
         self._tracks.pop(track.track_id, None)
+        self._captures.pop(track.track_id, None)
         track.end_taps(monotonic())
         for other in self.peers.values():
             other.subscriber.remove(track)
@@ -346,3 +375,14 @@ class Room:
         if self._sink is not None:
             track.record(encoding, self._sink, monotonic())
         track.heard(encoding)
+
+
+def _seen(track: Track, transport: Transport) -> Seen:
+    encodings = track.encodings()
+    one = encodings[0] if len(encodings) == 1 else None
+    return Seen(
+        muted=track.muted,
+        heard=transport.octets + transport.ice.checks,
+        packets=sum(encoding.packets for encoding in encodings),
+        stream=(one.ssrc, one.last_timestamp, one.clock_rate_hz) if one is not None else None,
+    )

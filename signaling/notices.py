@@ -23,9 +23,10 @@ class NoticeCode(StrEnum):
     RECORDER_DOWN = "recorder_down"
     RECORDER_BEHIND = "recorder_behind"
     SPACE_LOW = "space_low"
+    CAPTURE_STALLED = "capture_stalled"
 
 
-WORDS = {
+GENERAL = {
     NoticeCode.RECORDER_DOWN: (
         "The studio does not make files at present. What is said and shown is kept all the same, and the files come "
         "later. If this stays, tell whoever runs the studio."
@@ -38,6 +39,25 @@ WORDS = {
         "recorded is kept. Tell whoever runs the studio to make space."
     ),
 }
+"""Words of what is wrong with all of a recording."""
+OF_TAKES = {
+    NoticeCode.CAPTURE_STALLED: (
+        "Nothing comes from {name}’s {kind} any more, though it is on: it is missing in the recording. Ask {name} to "
+        "look at it."
+    ),
+}
+"""Of what is wrong with one take, with whose and what kind of source it is."""
+KINDS = {
+    "microphone": "microphone",
+    "camera": "camera",
+    "screen": "shared screen",
+    "screen_audio": "sound of the shared screen",
+}
+
+
+def of_take(code: NoticeCode, name: str, kind: str) -> str:
+    """In words. `name` is isolated from the text around it, whichever way it is written."""
+    return OF_TAKES[code].format(name=f"\u2068{name}\u2069", kind=KINDS[kind])
 
 
 class NoticeKey(NamedTuple):
@@ -67,7 +87,7 @@ class Notices:
         for key in [key for key in self._open if key.code in codes and key not in present]:
             self.end(key)
         for key, since_ns in present.items():
-            self.give(key, WORDS[key.code], since_ns)
+            self.give(key, GENERAL[key.code], since_ns)
 
     def give(self, key: NoticeKey, text: str, since_ns: int, participant_id: str = "") -> None:
         """Unless it is open, or too many are."""

@@ -18,7 +18,7 @@ from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import NS_PER_MS, Clock, SessionClock, wall_time
 from signaling.messages import RecordingView
-from signaling.notices import Notices
+from signaling.notices import NoticeCode, NoticeKey, Notices, of_take
 from signaling.recording_log import RecordingLog, Spool
 from storage.catalog import Catalog
 from storage.ids import new_id
@@ -46,6 +46,8 @@ class LiveRecording:
         """By track id; as many as the media plane lets participants publish."""
         self._muted: set[str] = set()
         """Takes of which the journal says so."""
+        self._names: dict[str, str] = {}
+        """Of participants who are there, by id."""
         self._speakers: tuple[str | None, tuple[str, ...]] = (None, ())
         """As the journal has them."""
 
@@ -58,9 +60,22 @@ class LiveRecording:
         if (known := self._slots.get(track_id)) is not None:
             self._say_muted(self._take_id(known[0]), muted)
 
+    def stalled(self, track_id: str, since_s: float | None) -> None:
+        if (known := self._slots.get(track_id)) is None:
+            return
+        track = known[0]
+        key = NoticeKey(NoticeCode.CAPTURE_STALLED, self._take_id(track))
+        if since_s is None:
+            self.notices.end(key)
+        else:
+            name = self._names.get(track.participant_id, "")
+            since_ns = round(since_s * 1e9) - self.log.clock.zero_monotonic_ns
+            self.notices.give(key, of_take(key.code, name, track.kind), since_ns, track.participant_id)
+
     def track_ended(self, track_id: str) -> None:
         """Its slot is free for the participant's next track of the kind."""
         if (known := self._slots.get(track_id)) is not None:
+            self.stalled(track_id, None)
             self._say_muted(self._take_id(known[0]), False)
             del self._slots[track_id]
 
@@ -73,6 +88,7 @@ class LiveRecording:
             self.log.event(TrackMuteChanged(take_id=take_id, muted=muted, at_ns=self.log.clock.now_ns()))
 
     def participant_seen(self, participant_id: str, display_name: str, role: str) -> None:
+        self._names[participant_id] = display_name
         self.log.event(
             ParticipantSeen(
                 participant_id=participant_id, display_name=display_name, role=role, at_ns=self.log.clock.now_ns()
@@ -80,6 +96,7 @@ class LiveRecording:
         )
 
     def participant_gone(self, participant_id: str) -> None:
+        self._names.pop(participant_id, None)
         self.log.event(ParticipantGone(participant_id=participant_id, at_ns=self.log.clock.now_ns()))
 
     def speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 
 from signaling.live import LiveRooms
-from signaling.notices import NoticeCode, NoticeKey
+from signaling.notices import GENERAL, NoticeCode, NoticeKey
 from signaling.recorder_watch import RecorderWatch
 from signaling.recordings import LiveRecording
 from signaling.space_desk import SpaceDesk
 
 LOOK_S = 0.5
-CODES = frozenset(NoticeCode)
+CODES = frozenset(GENERAL)
 """Of the notices that are kept true here."""
 
 

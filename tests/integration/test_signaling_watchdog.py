@@ -1,5 +1,6 @@
 """Hosts are told while recordings are at risk: of what the recorder says, of its death, of the disk; guests are not."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from recorder.events import NoticeEnded, NoticeGiven, RecordingEvent, RecordingS
 from recorder.health import Finding, FindingCode, encode
 from recorder.space import SpaceState
 from recorder.space_watch import SpaceReport
+from sfu.interfaces import TrackKind, TrackRequest
 from signaling import watchdog
 from signaling.recorder_watch import HOLD_S
 from tests.support.control import Control, Json, Page, start_control
+from tests.support.fake_sfu import FakePeer
 
 
 @pytest.fixture
@@ -103,3 +106,41 @@ async def test_with_the_recording_its_notices_are_over(control: Control) -> None
     control.studio.watchdog.look(1.0)
     metrics = await control.call("GET", control.operators_url + "/metrics")
     assert 'stemroom_notices{code="space_low"} 0.0' in metrics.body.decode()
+
+
+async def published(control: Control, session: Json, joined: Json) -> FakePeer:
+    """A microphone and a camera, both heard."""
+    peer = control.peer(session, joined)
+    tracks = [TrackRequest("0", TrackKind.MICROPHONE), TrackRequest("1", TrackKind.CAMERA)]
+    peer.publish("offer", tracks)
+    for mid in peer.by_mid:
+        peer.hear(mid, ssrc=int(mid) + 1)
+    return peer
+
+
+async def test_a_device_that_gives_nothing_is_told_with_whose_it_is_until_it_does_or_is_gone(control: Control) -> None:
+    session = await control.create()
+    host, _ = await control.arrive(session, host=True)
+    _, joined = await control.arrive(session, "Bob")
+    recording = await control.record(session)
+    peer = await published(control, session, joined)
+    sink = peer.room.sink
+    assert sink is not None
+    microphone, camera = (peer.by_mid[mid].track_id for mid in "01")
+    since_s = time.monotonic()
+    sink.stalled(microphone, since_s)
+    sink.stalled(camera, since_s)
+    sink.stalled("t_unknown", since_s)
+    first, second = [await host.expect("notice"), await host.expect("notice")]
+    assert (first["code"], first["participant_id"]) == ("capture_stalled", joined["participant_id"])
+    assert "Nothing comes from \u2068Bob\u2069’s microphone" in first["text"]
+    assert "camera" in second["text"]
+    assert first["take_id"] != second["take_id"]
+    assert 0 <= first["since_ms"] < 60_000
+    control.studio.watchdog.look(0.0)
+    sink.stalled(microphone, None)
+    peer.publish("offer", [TrackRequest("0", TrackKind.MICROPHONE)])
+    ends = [await host.expect("notice"), await host.expect("notice")]
+    assert [(end["take_id"], end["over"]) for end in ends] == [(first["take_id"], True), (second["take_id"], True)]
+    given = [event for event in events(control, recording) if isinstance(event, NoticeGiven)]
+    assert [event.take_id for event in given] == [first["take_id"], second["take_id"]]

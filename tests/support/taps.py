@@ -28,3 +28,6 @@ class QuietTap(PacketTap):
 class QuietSink:
     def speakers(self, dominant: str | None, speaking: Sequence[str]) -> None:
         return
+
+    def stalled(self, track_id: str, since_s: float | None) -> None:
+        return

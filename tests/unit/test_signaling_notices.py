@@ -3,17 +3,17 @@
 import random
 from typing import Any, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.events import NoticeEnded, NoticeGiven
+from sfu.interfaces import TrackKind
 from signaling.clock import SessionClock
 from signaling.messages import Message, Notice
-from signaling.notices import MAX_OPEN, WORDS, NoticeCode, NoticeKey, Notices
+from signaling.notices import GENERAL, KINDS, MAX_OPEN, OF_TAKES, NoticeCode, NoticeKey, Notices, of_take
 
 DOWN, LOW = NoticeKey(NoticeCode.RECORDER_DOWN), NoticeKey(NoticeCode.SPACE_LOW)
-ALL = frozenset(NoticeCode)
+ALL = frozenset(GENERAL)
 
 
 class Desk:
@@ -39,7 +39,7 @@ def test_a_notice_is_told_and_written_once_until_it_is_over() -> None:
     for at_ns, present in [(10, {DOWN: 4}), (20, {DOWN: 6}), (30, {}), (40, {}), (50, {DOWN: 45})]:
         desk.at_ns = at_ns
         desk.notices.keep(ALL, present)
-    words = WORDS[NoticeCode.RECORDER_DOWN]
+    words = GENERAL[NoticeCode.RECORDER_DOWN]
     assert desk.events == [
         NoticeGiven(code="recorder_down", take_id="", text=words, since_ns=4, at_ns=10),
         NoticeEnded(code="recorder_down", take_id="", at_ns=30),
@@ -100,7 +100,19 @@ def test_whatever_comes_and_goes_the_journal_and_the_hosts_know_what_is_open(
             )
 
 
-@pytest.mark.parametrize("code", NoticeCode)
-def test_every_notice_is_a_sentence_for_people(code: NoticeCode) -> None:
-    assert WORDS[code][0].isupper()
-    assert WORDS[code].endswith(".")
+def test_every_notice_is_a_sentence_for_people() -> None:
+    assert {*GENERAL, *OF_TAKES} == set(NoticeCode)
+    said = [*GENERAL.values(), *(of_take(code, "Ann", kind) for code in OF_TAKES for kind in KINDS)]
+    for words in said:
+        assert words[0].isupper() or words.startswith("\u2068")
+        assert words.endswith(".")
+        assert "{" not in words
+
+
+def test_a_name_is_text_whatever_is_in_it() -> None:
+    words = of_take(NoticeCode.CAPTURE_STALLED, "{kind} <b> \u05d0", "microphone")
+    assert "\u2068{kind} <b> \u05d0\u2069’s microphone" in words
+
+
+def test_there_are_words_for_every_kind_of_source() -> None:
+    assert set(KINDS) == set(TrackKind)

@@ -1,0 +1,83 @@
+"""What goes wrong with a device in a real browser is told to the host while it is recorded, and that it is over."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.support.chromium import RoomPage, Rooms
+from tests.support.evidence import collect
+from tests.support.studio import Studio
+
+SETTLE_MS = 30_000
+
+SENDER = """(kind) => {
+    const senders = __probe.connections.filter((c) => c.connectionState === 'connected').flatMap((c) => c.getSenders());
+    const sender = senders.find((one) => (one.track ?? one.was)?.kind === kind);
+    sender.was ??= sender.track;
+    return sender;
+}"""
+"""The page's own; what it sent at first stays known as `was`."""
+
+NOTHING = f"(kind) => ({SENDER})(kind).replaceTrack(null)"
+AGAIN = f"""(kind) => {{
+    const sender = ({SENDER})(kind);
+    return sender.replaceTrack(sender.was);
+}}"""
+
+
+class Watched:
+    def __init__(self, studio: Studio, session: dict[str, str], host: RoomPage, guest: RoomPage) -> None:
+        self.studio, self.session, self.host, self.guest = studio, session, host, guest
+
+    def warning(self, words: str) -> Locator:
+        warnings = self.host.page.get_by_role("list", name="Warnings about the recording").get_by_role("listitem")
+        return warnings.filter(has_text=words)
+
+    async def told(self, script: str, kind: str, words: str) -> float:
+        """Run it in the guest's page; after how many seconds the host reads `words`."""
+        await self.guest.page.evaluate(script, kind)
+        began = await self.host.page.evaluate("performance.now()")
+        await expect(self.warning(words)).to_be_visible(timeout=SETTLE_MS)
+        seconds: float = (await self.host.page.evaluate("performance.now()") - began) / 1000
+        print(f"{words!r} after {seconds:.1f} s")
+        return seconds
+
+    async def over(self, script: str, kind: str, words: str) -> None:
+        await self.guest.page.evaluate(script, kind)
+        await expect(self.warning(words)).to_have_count(0, timeout=SETTLE_MS)
+
+    async def notices(self, folder: Path) -> list[str]:
+        """Stop; the codes of all that the manifest has."""
+        recording_id = await self.host.page.evaluate("stemroom.state.recording.recording_id")
+        await self.host.stop_recording()
+        evidence = await collect(self.studio, self.session, recording_id, [], folder, local_copies=0)
+        return [notice["code"] for notice in evidence.manifest["notices"]]
+
+
+@asynccontextmanager
+async def watched(studio: Studio, rooms: Rooms) -> AsyncIterator[Watched]:
+    session = await studio.create_session("What is wrong")
+    host = await rooms.join(session["host_url"], "Ann")
+    guest = await rooms.join(session["guest_url"], "Bob")
+    await host.plays(1)
+    await host.start_recording()
+    await guest.sends_for(3)
+    yield Watched(studio, session, host, guest)
+    assert await host.errors() + await guest.errors() == []
+
+
+@pytest.mark.parametrize(("kind", "words"), [("audio", "Bob\u2069’s microphone"), ("video", "Bob\u2069’s camera")])
+async def test_a_device_that_gives_nothing_any_more(
+    kind: str, words: str, studio: Studio, rooms: Rooms, tmp_path: Path
+) -> None:
+    async with watched(studio, rooms) as call:
+        assert await call.warning("").count() == 0
+        await call.told(NOTHING, kind, words)
+        await call.host.page.screenshot(path=tmp_path / "stalled.png")
+        await call.over(AGAIN, kind, words)
+        files = tmp_path / "files"
+        files.mkdir()
+        assert await call.notices(files) == ["capture_stalled"]
