@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak fuzz chaos bench-record clean
+.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak fuzz chaos bench-record bench-sync clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
@@ -18,6 +18,7 @@ help:
 	@echo 'make profile  where the node spends its time under such loads (py-spy)'
 	@echo 'make load   ten participants with simulcast in one room; make soak: 20 minutes, nothing may grow'
 	@echo 'make bench-record  what recording costs the node and the recorder, and how soon the files are there'
+	@echo 'make bench-sync  how far sound, pictures and people in the files are from when they were captured'
 	@echo 'make fuzz   100,000 examples for every parser of what strangers send (50 times as many as make test)'
 	@echo 'make chaos  50 power failures and 50 kills in the middle of recordings: what each costs'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
@@ -152,6 +153,9 @@ chaos: $(VENV)/installed-dev
 
 bench-record: $(VENV)/installed-dev
 	$(BIN)/python -m bench.record
+
+bench-sync: $(VENV)/installed-dev
+	$(BIN)/python -m bench.sync
 
 fuzz: $(VENV)/installed-dev
 	STEMROOM_PROPERTIES=fuzz $(BIN)/python -m pytest -n 2 -m any_input tests/unit $(PYTEST_ARGS)

@@ -23,6 +23,7 @@ class Followed:
     def __init__(self, child: RecorderProcess) -> None:
         self.pid: int = child.child.pid
         self.events: list[tuple[float, str]] = []
+        self.ended = False
         self._child = child
         self._grown = asyncio.Event()
 
@@ -33,9 +34,18 @@ class Followed:
             self.events.append((monotonic(), self._child.log[-1]["event"]))
             self._grown.set()
 
+        self.ended = True
+        self._grown.set()
+
+    def check(self) -> None:
+        """Raises RuntimeError when the process has ended."""
+        if self.ended:
+            raise RuntimeError(f"the recorder ended: {self._child.log[-3:]}")
+
     async def event(self, name: str) -> None:
-        """Wait until it is in the log."""
+        """Wait until it is in the log. Raises RuntimeError when the process ended without it."""
         while not self.times(name):
+            self.check()
             self._grown.clear()
             await self._grown.wait()
 

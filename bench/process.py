@@ -28,7 +28,7 @@ def times(pid: int) -> dict[int, Times]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             fields = (task / "schedstat").read_text().split()
-        except FileNotFoundError:  # it ended while we looked
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
             continue
         found[int(task.name)] = Times(int(fields[0]), int(fields[1]))
     return found

@@ -125,6 +125,7 @@ async def _at_rest(followed: Followed, spool: Path) -> float:
     since_s, cpu_s = monotonic(), process.cpu_s(followed.pid)
     while True:
         await asyncio.sleep(LOOK_S)
+        followed.check()
         now_s, now_cpu_s = monotonic(), process.cpu_s(followed.pid)
         if followed.unread_bytes(spool):
             since_s, cpu_s = now_s, now_cpu_s

@@ -1,8 +1,8 @@
 """A participant without a browser: joins by REST, signals over the WebSocket, sends arbitrary RTP, counts what comes.
 
 For integration tests and as the benchmark's load generator. It answers every subscribe offer, sends a sender report
-and a receiver report a second and keeps its heartbeat; it retransmits nothing and adapts to nothing. Feedback of the
-server is counted, and key frame requests can be listened to.
+and a receiver report a second, answers reference times as browsers do and keeps its heartbeat; it retransmits nothing
+and adapts to nothing. Feedback of the server is counted, and key frame requests can be listened to.
 """
 
 import asyncio
@@ -121,7 +121,9 @@ class RawPeer:
         self.feedback: Counter[tuple[str, int]] = Counter()
         """(`pli`, `fir`, `nack`, `twcc` or `rr`; media SSRC) -> how often; for `nack` the packets asked for."""
         self.on_keyframe_request: Callable[[int], None] = lambda _ssrc: None
-        self._http, self._socket = http, socket
+        self._joined, self._http, self._socket = joined, http, socket
+        self._reference: tuple[int, int, float] | None = None
+        """The newest reference time that the server told (RFC 3611 4.4): its SSRC, the middle bits, and when."""
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._mids = 0
@@ -140,6 +142,20 @@ class RawPeer:
         api = Api(url)
         try:
             joined = await api.join(session_id, display_name, host_secret)
+        except BaseException:
+            await api.http.close()
+            raise
+        return await cls._enter(api, url, joined, listener)
+
+    async def again(self, url: str) -> Self:
+        """The same participant on a new WebSocket, without the peer connections of before."""
+        return await self._enter(Api(url), url, self._joined, self.listener)
+
+    @classmethod
+    async def _enter(
+        cls, api: Api, url: str, joined: Json, listener: Callable[[Incoming, int, int, bytes, bytes], None] | None
+    ) -> Self:
+        try:
             socket = await api.http.ws_connect(joined["ws_url"], origin=url, max_msg_size=0)
         except BaseException:
             await api.http.close()
@@ -289,11 +305,19 @@ class RawPeer:
             await asyncio.sleep(REPORT_S)
             for sender in self.senders:
                 if sender.packets:
-                    sender.transport.send_rtcp(sender.report())
+                    sender.transport.send_rtcp(sender.report() + self._since_reference(sender.ssrc))
             if self.subscribing is not None and self.subscribing.connected:
                 streams = list(self.subscribing.streams.values())
                 for begin in range(0, len(streams), 31):
                     self.subscribing.send_rtcp(receiver_report(streams[begin : begin + 31]))
+
+    def _since_reference(self, ssrc: int) -> bytes:
+        """A DLRR block (RFC 3611 4.5), or nothing."""
+        if self._reference is None:
+            return b""
+        receiver, middle, at_s = self._reference
+        waited = round((time.monotonic() - at_s) * 65_536)
+        return struct.pack("!BBHIBBHIII", 0x80, 207, 5, ssrc, 5, 0, 3, receiver, middle, waited)
 
     def _take_feedback(self, compound: bytes) -> None:
         at = 0
@@ -313,6 +337,9 @@ class RawPeer:
                 self.on_keyframe_request(ssrc)
             elif kind in (200, 201):
                 self.feedback["rr", ssrc] += 1
+            elif kind == 207 and compound[at + 8] == 4 and size >= 20:
+                receiver = int.from_bytes(compound[at + 4 : at + 8], "big")
+                self._reference = receiver, int.from_bytes(compound[at + 14 : at + 18], "big"), time.monotonic()
             at += size
 
 
