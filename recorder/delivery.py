@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from recorder.events import TakeOpened
-from recorder.manifest import CONTENT_TYPE, Manifest, Segment, file_key, manifest_key
+from recorder.manifest import CONTENT_TYPE, Manifest, Redacted, Segment, file_key, manifest_key
 from recorder.progressive import GrowingFile, ProgressiveUpload
 from recorder.report import report_key
 from storage import models
@@ -113,7 +113,7 @@ class Delivery:
                     if upload is None or not await upload.complete():
                         await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
                     there = True
-                await self._verify(segment)
+                await self._verify(segment.object_key, segment.size_bytes, segment.sha256)
             except (ObjectStoreError, OSError) as error:
                 self.upload_errors += 1
                 there = there and not isinstance(error, Corrupt)
@@ -207,21 +207,48 @@ class Delivery:
 
         await persistently("chunk_fetch", get, object_key=key)
 
-    async def forget_all(self, prefix: str) -> None:
-        """Delete every object whose key begins so."""
+    async def deliver_redacted(self, segment: Segment, path: Path, redacted: Redacted) -> None:
+        """The file of `redacted`, and the row that says so; nothing is put where it is without a file."""
+        ids = {"segment_id": segment.segment_id}
+
+        async def put() -> None:
+            await self._store.put_file(redacted.object_key, path, content_type=segment.content_type)
+            await self._verify(redacted.object_key, redacted.size_bytes, redacted.sha256)
+
+        if redacted.object_key:
+            await persistently("redacted_upload", put, **ids)
+        row = models.Redaction(
+            segment_id=segment.segment_id,
+            object_key=redacted.object_key,
+            size_bytes=redacted.size_bytes,
+            sha256=redacted.sha256,
+            off_record=",".join(redacted.off_record),
+            problem=redacted.problem[:500],
+        )
+        await persistently("redaction_row", lambda: self._catalog.upsert_redaction(row), **ids)
+
+    async def forget_redaction(self, segment_id: str) -> None:
+        """Its row: the whole file is on the record again."""
+        await persistently(
+            "redaction_delete", lambda: self._catalog.delete_redaction(segment_id), segment_id=segment_id
+        )
+
+    async def forget_all(self, prefix: str, but: str = "") -> None:
+        """Delete every object whose key begins so, `but` this one."""
 
         async def delete() -> None:
             for key in [info.key async for info in self._store.list(prefix)]:
-                await self._store.delete(key)
+                if key != but:
+                    await self._store.delete(key)
 
         await persistently("chunks_delete", delete, prefix=prefix)
 
-    async def _verify(self, segment: Segment) -> None:
-        info = await self._store.head(segment.object_key)
-        if info.size_bytes != segment.size_bytes:
-            raise Corrupt(segment.object_key)
+    async def _verify(self, key: str, size_bytes: int, sha256: str) -> None:
+        info = await self._store.head(key)
+        if info.size_bytes != size_bytes:
+            raise Corrupt(key)
         digest = hashlib.sha256()
-        async for piece in self._store.get(segment.object_key):
+        async for piece in self._store.get(key):
             digest.update(piece)
-        if digest.hexdigest() != segment.sha256:
-            raise Corrupt(segment.object_key)
+        if digest.hexdigest() != sha256:
+            raise Corrupt(key)

@@ -10,9 +10,15 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 MANIFEST_VERSION = 1
 CONTENT_TYPE = "application/json"
+
+
+class Interval(msgspec.Struct, frozen=True):
+    from_ns: int
+    to_ns: int
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -95,6 +101,22 @@ class PacketCounts(msgspec.Struct, kw_only=True):
     """Concealment packets in the file."""
 
 
+class Redacted(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a segment without what is off the record, on the same timeline: same first sample, same bound."""
+
+    object_key: str
+    """Empty: nothing is left of it, or see `problem`."""
+    file_name: str
+    size_bytes: int
+    sha256: str
+    off_record: list[str]
+    """Ids of the ranges that were left out."""
+    left_out: list[Interval] = []
+    """Where sound is silent and pictures are missing, by stream: a picture begins again with a key frame."""
+    problem: str = ""
+    """Why it could not be made."""
+
+
 class Segment(msgspec.Struct, kw_only=True):
     """One uninterrupted file of a take."""
 
@@ -135,16 +157,14 @@ class Segment(msgspec.Struct, kw_only=True):
     torn: bool = False
     """The node stopped without ending the journal: what it had not yet written is missing at the end."""
     problem: str = ""
+    redacted: Redacted | None = None
+    """Instead of the whole file where something in it is off the record: of the whole file neither `object_key` and
+    `file_name` nor size and digest are stated then. None there: it is not made yet."""
 
 
 class Mute(msgspec.Struct, frozen=True):
     """The participant had muted its microphone, or switched its camera off: silence and black are meant."""
 
-    from_ns: int
-    to_ns: int
-
-
-class Interval(msgspec.Struct, frozen=True):
     from_ns: int
     to_ns: int
 
@@ -256,6 +276,11 @@ decode = msgspec.json.Decoder(Manifest).decode
 
 def recording_prefix(session_id: str, recording_id: str) -> str:
     return f"sessions/{session_id}/recordings/{recording_id}"
+
+
+def without_whole_file(segment: Segment, redacted: Redacted | None) -> Segment:
+    """As a manifest shows a segment in which something is off the record."""
+    return replace(segment, object_key="", file_name="", size_bytes=0, sha256="", redacted=redacted)
 
 
 def manifest_key(session_id: str, recording_id: str) -> str:

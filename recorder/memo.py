@@ -3,7 +3,7 @@
 import msgspec
 
 from recorder.events import TakeOpened
-from recorder.manifest import Segment
+from recorder.manifest import Redacted, Segment
 from recorder.report import SegmentFigures
 
 EVENTS_PREFIX = "events-"
@@ -20,3 +20,9 @@ class Delivered(msgspec.Struct):
 
 
 decode = msgspec.json.Decoder(Delivered).decode
+decode_redacted = msgspec.json.Decoder(Redacted).decode
+
+
+def redacted_memo(segment_id: str) -> str:
+    """Name of the file that remembers a segment's `Redacted`."""
+    return f"{segment_id}.redacted.json"

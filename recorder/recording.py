@@ -25,10 +25,11 @@ from recorder.journal import SUFFIX, FileHeader, TrackRecord
 from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
 from recorder.manifest import Manifest, Segment, encode, file_key
-from recorder.memo import EVENTS_PREFIX, Delivered, decode
+from recorder.memo import EVENTS_PREFIX, Delivered, decode, redacted_memo
 from recorder.progressive import GrowingFile
 from recorder.reader import JournalReader, JournalState
 from recorder.recording_state import Capture, RecordingState
+from recorder.redactions import Redactions
 from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
 from recorder.track_file import container_of
@@ -76,6 +77,7 @@ class RecordingWork:
         """Zero of the session clock on the monotonic clock."""
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
+        self._redactions = Redactions(work, delivery, threads, self._write)
         self._manifest = self._read(MANIFEST_NAME)
         self._report = self._read(REPORT_NAME)
         self._unsaved: dict[str, bytes] = {}
@@ -120,6 +122,7 @@ class RecordingWork:
                     self._find_journals(group)
                     self._read_events()
                     self._begin_local_copies(group)
+                    self._begin_redactions(group)
                     idle = all(task.done() for task in self._tasks.values())
                     growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
                     if self._state is not None and self._tracks_done() and (self._stopped or not growing):
@@ -226,6 +229,16 @@ class RecordingWork:
             self._remember(done)
         self._segments[done.segment.segment_id] = done
 
+    def _begin_redactions(self, group: asyncio.TaskGroup) -> None:
+        if self._state is None:
+            return
+        for segment_id, done in self._segments.items():
+            name = redacted_memo(segment_id)
+            before = self._tasks.get(name)
+            if (before is None or before.done()) and self._redactions.is_due(done.segment, self._state):
+                redacting = partial(self._redactions.bring_up_to_date, done.segment, self._state)
+                self._tasks[name] = group.create_task(self._guarded(name, redacting), name=name)
+
     async def _write_manifest(self, state: RecordingState) -> None:
         """When it is not what was written last."""
         server: dict[str, list[Segment]] = {}
@@ -234,9 +247,9 @@ class RecordingWork:
             if done.take is not None:
                 state.takes.setdefault(done.take_id, done.take)
             if done.segment.copy == "local":
-                local[segment_id] = done.segment
+                local[segment_id] = self._redactions.shown(done.segment, state)
             else:
-                server.setdefault(done.take_id, []).append(done.segment)
+                server.setdefault(done.take_id, []).append(self._redactions.shown(done.segment, state))
         manifest = state.manifest(server, local)
         data = encode(manifest)
         if data != self._manifest or not self._report:
@@ -259,6 +272,8 @@ class RecordingWork:
         for path in sorted(self._work.glob("seg_*.json")):
             if "." not in path.stem and (done := self._remembered(path.stem)) is not None:
                 self._segments[path.stem] = done
+                if data := self._read(redacted_memo(path.stem)):
+                    self._redactions.recall(path.stem, data)
 
     def _remembered(self, segment_id: str) -> Delivered | None:
         """None too for a memo that a power failure damaged."""

@@ -33,7 +33,7 @@ def build(studio: Studio) -> web.Application:
         ProgramsApi(studio).routes(),
         WhipEndpoint(studio).routes(),
         WhepEndpoint(studio).routes(),
-        LiveApi(studio.live).routes(),
+        LiveApi(studio.live, studio.catalog).routes(),
         pages.routes(),
         [web.get("/healthz", _health)],
     ]

@@ -48,20 +48,21 @@ async def detail(
     segments = [*await catalog.segments(recording.id)]
     known = {segment.id for segment in segments}
     segments += [_running(segment) for id, segment in running.items() if id not in known]
-    ranges = list(await catalog.off_record(recording.id))
+    redactions = await catalog.redactions(recording.id)
+    report = await _report(store, recording)
+    ranges = await catalog.off_record(recording.id)  # last: what was marked meanwhile is held back
     recorded = {take.participant_id for take in takes}
     people = {row.id: row for row in await catalog.participants(recording.session_id) if row.id in recorded}
-    report = await _report(store, recording)
     grades = {take.take_id: take for take in report.takes} if report is not None else {}
     numbers: Counter[tuple[str, str]] = Counter()
 
     def view(take: Take, segment: Segment) -> rest.SegmentView:
         numbers[(take.id, segment.copy)] += 1
         number = numbers[(take.id, segment.copy)]
-        name = file_name(people[take.participant_id].display_name, take, segment, number)
-        held_back = off_record.is_held_back(ranges, segment)
-        made = _segment(store, segment, name, url_life_s, held_back)
-        if held_back or made.play_url:
+        offer = off_record.offer(ranges, redactions.get(segment.id), segment)
+        name = file_name(people[take.participant_id].display_name, take, segment, number, offer.off_record)
+        made = _segment(store, segment, offer, name, url_life_s)
+        if offer.off_record or made.play_url:
             return made
         return _playable(made, running.get(segment.id), live, recording.id, url_life_s)
 
@@ -138,14 +139,16 @@ async def manifest(store: ObjectStore, recording: Recording) -> bytes:
         raise Problem("manifest_not_ready") from None
 
 
-def file_name(display_name: str, take: Take, segment: Segment, number: int) -> str:
-    """Such as `zoe-camera-server.webm`; a second camera is `camera2`, a second segment ends in `-2`."""
+def file_name(display_name: str, take: Take, segment: Segment, number: int, off_record: str = "") -> str:
+    """Such as `zoe-camera-server.webm`; a second camera is `camera2`, a second segment ends in `-2`. One without what
+    is off the record says `redacted`."""
     ascii_name = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:MAX_SLUG].strip("-") or "participant"
     kind = take.kind.replace("_", "-") + (str(take.slot + 1) if take.slot else "")
     suffix = segment.object_key.rpartition(".")[2] if "." in segment.object_key else ""
     suffix = suffix or SUFFIXES.get(segment.content_type.partition(";")[0], "bin")
-    return f"{slug}-{kind}-{segment.copy}" + (f"-{number}" if number > 1 else "") + f".{suffix}"
+    which = [segment.copy] + ([str(number)] if number > 1 else []) + (["redacted"] if off_record == "redacted" else [])
+    return "-".join((slug, kind, *which)) + f".{suffix}"
 
 
 def _running(segment: LiveSegment) -> Segment:
@@ -181,8 +184,10 @@ def _playable(
     return view
 
 
-def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int, held_back: bool) -> rest.SegmentView:
-    stored = segment.state == "stored" and segment.object_key and not held_back
+def _segment(
+    store: ObjectStore, segment: Segment, offer: off_record.Offer, name: str, url_life_s: int
+) -> rest.SegmentView:
+    key = offer.object_key
     return rest.SegmentView(
         segment_id=segment.id,
         copy=cast(Literal["server", "local"], segment.copy),
@@ -190,13 +195,13 @@ def _segment(store: ObjectStore, segment: Segment, name: str, url_life_s: int, h
         codec=segment.codec,
         content_type=segment.content_type,
         file_name=name,
-        size_bytes=0 if held_back else segment.size_bytes,
-        sha256="" if held_back else segment.sha256,
+        size_bytes=offer.size_bytes,
+        sha256=offer.sha256,
         start_ns=segment.start_ns,
         start_bound_ns=segment.start_bound_ns,
         duration_ns=segment.duration_ns,
-        problem=segment.problem,
-        play_url=store.presign_get(segment.object_key, expires_s=url_life_s) if stored else None,
-        download_url=store.presign_get(segment.object_key, expires_s=url_life_s, filename=name) if stored else None,
-        off_record="pending" if held_back else "",
+        problem=offer.problem,
+        play_url=store.presign_get(key, expires_s=url_life_s) if key else None,
+        download_url=store.presign_get(key, expires_s=url_life_s, filename=name) if key else None,
+        off_record=offer.off_record,
     )

@@ -14,9 +14,11 @@ from aiohttp import web
 
 from recorder.live_files import LiveBody, LiveFiles, LiveSegment
 from recorder.live_index import NoSuchSnapshot
+from recorder.off_record import concerning
 from signaling.objects import HEADERS
 from signaling.problems import Problem
 from signaling.ranges import byte_range
+from storage.catalog import Catalog
 from storage.disposition import attachment
 from storage.signing import UrlRefused, UrlSigner, derived_secret
 
@@ -71,8 +73,9 @@ class LiveDesk:
 
 
 class LiveApi:
-    def __init__(self, desk: LiveDesk) -> None:
+    def __init__(self, desk: LiveDesk, catalog: Catalog) -> None:
         self._desk = desk
+        self._catalog = catalog
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH + "/{recording_id}/{segment_id}", self.get, allow_head=False)]
@@ -80,9 +83,19 @@ class LiveApi:
     async def get(self, request: web.Request) -> web.StreamResponse:
         file, etag = await self._desk.open(request)
         try:
+            if await self._is_held_back(**request.match_info):
+                raise Problem("unknown_object")
             return await _send(request, file, etag)
         finally:
             await asyncio.to_thread(file.close)
+
+    async def _is_held_back(self, recording_id: str, segment_id: str) -> bool:
+        """Something in it was taken off the record after its URL was given out."""
+        ranges = await self._catalog.off_record(recording_id)
+        if not ranges:
+            return False
+        opened_ns = {one.segment_id: one.opened_ns for one in await self._desk.segments(recording_id)}
+        return bool(concerning(ranges, opened_ns.get(segment_id, 0), 0, None))
 
 
 async def _send(request: web.Request, file: LiveBody, etag: str) -> web.StreamResponse:

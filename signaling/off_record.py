@@ -6,11 +6,13 @@ repeated: the same range again is the same mark.
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import structlog
 
 from recorder.events import OffRecordMarked, OffRecordUnmarked
-from recorder.off_record import concerns
+from recorder.off_record import concerning
 from signaling import rest
 from signaling.clock import NS_PER_MS, NS_PER_S, Clock, SessionClock
 from signaling.problems import Problem
@@ -18,7 +20,7 @@ from signaling.recording_log import durable
 from signaling.recordings import RecordingDesk
 from storage.catalog import Catalog
 from storage.ids import new_id
-from storage.models import OffRecord, Participant, Recording, Segment, Session
+from storage.models import OffRecord, Participant, Recording, Redaction, Segment, Session
 
 log = structlog.get_logger()
 
@@ -93,10 +95,33 @@ class OffRecordDesk:
         await durable(written)
 
 
-def is_held_back(ranges: list[OffRecord], segment: Segment) -> bool:
-    """Whether a file may hold something that is off the record: then its own URL is never given to anybody."""
-    duration_ns = segment.duration_ns if segment.state == "stored" else None
-    return any(concerns(marked, segment.start_ns, segment.start_bound_ns, duration_ns) for marked in ranges)
+class Offer(NamedTuple):
+    """What may be given out of a segment."""
+
+    object_key: str
+    """Empty: nothing."""
+    size_bytes: int
+    sha256: str
+    off_record: Literal["", "pending", "redacted"]
+    """Empty: it is the whole file, nothing in it is off the record. `redacted`: the file without what is."""
+    problem: str
+
+
+def offer(ranges: Iterable[OffRecord], redaction: Redaction | None, segment: Segment) -> Offer:
+    """The one place that decides it: whoever gives out anything of a segment asks here first.
+
+    `ranges`: of the recording; `redaction`: of the segment.
+    """
+    stored = segment.state == "stored"
+    duration_ns = segment.duration_ns if stored else None
+    marked = {one.id for one in concerning(ranges, segment.start_ns, segment.start_bound_ns, duration_ns)}
+    if not marked:
+        key = segment.object_key if stored else ""
+        return Offer(key, segment.size_bytes, segment.sha256, "", segment.problem)
+    if redaction is None or not marked.issubset(redaction.off_record.split(",")):
+        return Offer("", 0, "", "pending", segment.problem)
+    problem = redaction.problem or segment.problem
+    return Offer(redaction.object_key, redaction.size_bytes, redaction.sha256, "redacted", problem)
 
 
 def view(row: OffRecord) -> rest.OffRecordView:

@@ -165,8 +165,8 @@ class SegmentView(Reply):
     play_url: str | None
     """None until the file is in the store."""
     download_url: str | None
-    off_record: Literal["", "pending"]
-    """`pending`: something in it is off the record, and there is no file without it yet."""
+    off_record: Literal["", "pending", "redacted"]
+    """Something in it is off the record: the file without it is being made, or this is it."""
 
 
 class TakeView(Reply):

@@ -14,7 +14,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import Database
-from storage.models import Base, Chunk, OffRecord, Participant, Recording, Segment, Session, Take
+from storage.models import Base, Chunk, OffRecord, Participant, Recording, Redaction, Segment, Session, Take
 
 Row = TypeVar("Row", bound=Base)
 
@@ -128,11 +128,7 @@ class Catalog:
 
     async def upsert_segment(self, row: Segment) -> None:
         """Insert, or replace those columns of the row there that are set on `row`."""
-        values = _values(row)
-        insert = self._insert(Segment).values(values)
-        replaced = {name: insert.excluded[name] for name in values if name != "id"}
-        async with self._database.writing() as session:
-            await session.execute(insert.on_conflict_do_update(index_elements=[Segment.id], set_=replaced))
+        await self._upsert(row, "id")
 
     async def segment(self, id: str) -> Segment | None:
         return await self._get(Segment, id)
@@ -173,6 +169,28 @@ class Catalog:
         """Idempotent."""
         async with self._database.writing() as session:
             await session.execute(delete(OffRecord).where(OffRecord.id == id))
+
+    async def upsert_redaction(self, row: Redaction) -> None:
+        """Insert, or replace the one of the segment."""
+        await self._upsert(row, "segment_id")
+
+    async def redactions(self, recording_id: str) -> dict[str, Redaction]:
+        """By segment id."""
+        of_segment = select(Redaction).join(Segment, Segment.id == Redaction.segment_id)
+        query = of_segment.join(Take, Take.id == Segment.take_id).where(Take.recording_id == recording_id)
+        return {row.segment_id: row for row in await self._all(query)}
+
+    async def delete_redaction(self, segment_id: str) -> None:
+        """Idempotent."""
+        async with self._database.writing() as session:
+            await session.execute(delete(Redaction).where(Redaction.segment_id == segment_id))
+
+    async def _upsert(self, row: Base, key: str) -> None:
+        values = _values(row)
+        insert = self._insert(type(row)).values(values)
+        replaced = {name: insert.excluded[name] for name in values if name != key}
+        async with self._database.writing() as session:
+            await session.execute(insert.on_conflict_do_update(index_elements=[key], set_=replaced))
 
     async def _add(self, row: Base) -> None:
         async with self._database.writing() as session:

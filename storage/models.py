@@ -2,12 +2,12 @@
 
 Who writes what: the node writes sessions, participants, recordings (insert, stop), takes, chunks, what is off the
 record, and inserts the segments of local captures. The recorder process inserts the segments of server copies, updates
-segments of both copies, and moves a recording from `finishing` to `finished` or `failed`.
+segments of both copies, writes redactions, and moves a recording from `finishing` to `finished` or `failed`.
 """
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.times import UtcDateTime
@@ -130,6 +130,20 @@ class OffRecord(Base):
     marked_by: Mapped[str | None] = mapped_column(ForeignKey("participant.id"))
     """None: whoever has the host link, from outside of the room."""
     marked_ns: Mapped[int] = mapped_column(BigInteger)
+
+
+class Redaction(Base):
+    """The file of a segment without what is off the record, once it is stored and verified."""
+
+    __tablename__ = "redaction"
+    segment_id: Mapped[str] = mapped_column(ForeignKey("segment.id"), primary_key=True)
+    object_key: Mapped[str] = mapped_column(String(512))
+    """Empty: nothing is left of the segment, or see `problem`."""
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    off_record: Mapped[str] = mapped_column(Text)
+    """Ids of the ranges that were left out, with commas between them."""
+    problem: Mapped[str] = mapped_column(String(500), default="")
 
 
 class Chunk(Base):

@@ -45,6 +45,19 @@ def concealment(payload: bytes) -> bytes:
     return bytes((payload[0] & 0xFC,))
 
 
+def silence(payload: bytes) -> bytes:
+    """A packet of digital silence with the duration and channels of this one: unlike concealment, which goes on with
+    what was heard before for tens of milliseconds. Frames of full-band CELT whose silence flag is set (RFC 6716 4.3).
+    """
+    ticks = duration_ticks(payload)
+    each = next(each for each in (960, 480, 240, 120) if ticks % each == 0)
+    toc = (28 + (120, 240, 480, 960).index(each)) << 3 | payload[0] & 4
+    count = ticks // each
+    if count == 1:
+        return bytes((toc, 0xFF, 0xFE))
+    return bytes((toc | 3, count)) + b"\xff\xfe" * count
+
+
 def keyframe(payload: bytes) -> bool:
     """Every packet can be decoded from. Never raises."""
     return len(payload) > 0

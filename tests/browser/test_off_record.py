@@ -2,9 +2,12 @@
 
 import re
 
+import av
+import numpy as np
 from playwright.async_api import Page, expect
 
 from tests.support.chromium import RoomPage, Rooms
+from tests.support.media import SAMPLE_RATE_HZ
 from tests.support.studio import Json, Studio
 
 SETTLE_MS = 30_000
@@ -67,7 +70,7 @@ async def listed(studio: Studio, session: Json) -> list[Json]:
 async def test_a_range_is_taken_off_the_record_on_the_files_page_and_put_back(studio: Studio, rooms: Rooms) -> None:
     session = await studio.create_session("Between us")
     host = await rooms.join(session["host_url"], "Ann")
-    await record(host, 2000)
+    await record(host, 3000)
     await host.stop_recording()
     await host.until(SAFE)
     page = await files_page(host, session)
@@ -86,10 +89,21 @@ async def test_a_range_is_taken_off_the_record_on_the_files_page_and_put_back(st
     ranges = page.get_by_role("list", name="Ranges off the record").get_by_role("listitem")
     await expect(ranges).to_have_count(1)
     await expect(ranges).to_contain_text("0:00.5 to 0:01.5with the host link")
-    await expect(page.locator(".segment[data-off-record=pending]")).to_have_count(FILES)
-    await expect(page.get_by_role("link", name="Download")).to_have_count(0)
-    await expect(page.get_by_role("button", name="Play")).to_have_count(0)
+    redacted = page.locator(".segment[data-off-record=redacted]")
+    await expect(redacted).to_have_count(FILES, timeout=SETTLE_MS)
+    for row in await redacted.all():
+        await expect(row).to_contain_text("Redacted")
+    heard = page.get_by_role("link", name="Download Microphone, Server copy, of Ann")
+    async with page.expect_download() as download:
+        await heard.click()
+    name = (await download.value).suggested_filename
+    assert name == "ann-microphone-server-redacted.webm"
+    with av.open(str(await (await download.value).path())) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert np.abs(sound[:, SAMPLE_RATE_HZ * 6 // 10 : SAMPLE_RATE_HZ * 14 // 10]).max() == 0
+    assert np.abs(sound[:, SAMPLE_RATE_HZ * 18 // 10 :]).max() > 0.01
 
     await ranges.get_by_role("button", name="Put back 0:00.5 to 0:01.5").click()
     await expect(ranges).to_have_count(0)
+    await expect(page.locator(".segment[data-off-record='']")).to_have_count(FILES)
     await expect(page.get_by_role("link", name="Download")).to_have_count(FILES)

@@ -176,7 +176,8 @@ async def test_a_file_that_is_cut_off_breaks_the_connection_and_never_looks_whol
 
 async def test_what_may_hold_something_off_the_record_is_not_given_out_while_it_runs(running: Running) -> None:
     running.file.feed(PACKETS)
-    assert (await running.shown())["play_url"]
+    before = (await running.shown())["play_url"]
+    assert (await running.control.call("GET", before)).status == 200
     path = f"/api/v1/sessions/{running.session['session_id']}/recordings/{running.recording_id}/off-record"
     secret = running.session["host_secret"]
     marked = await running.control.call("POST", path, {"last_s": 60}, secret)
@@ -184,6 +185,8 @@ async def test_what_may_hold_something_off_the_record_is_not_given_out_while_it_
     held = await running.shown()
     assert (held["state"], held["off_record"]) == ("capturing", "pending")
     assert (held["play_url"], held["download_url"], held["size_bytes"]) == (None, None, 0)
+    answer = await running.control.call("GET", before)
+    assert (answer.status, answer.problem()) == (404, "unknown_object"), "a URL that was given out before"
     back = await running.control.call("DELETE", f"{path}/{marked.json['off_record_id']}", token=secret)
     assert back.status == 200, back.json
     assert (await running.shown())["play_url"]

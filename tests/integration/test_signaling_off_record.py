@@ -9,7 +9,7 @@ import pytest
 from recorder.events import OffRecordMarked, OffRecordUnmarked, RecordingStopped
 from signaling.clock import NS_PER_MS, NS_PER_S, NodeClock
 from signaling.off_record import MAX_RANGES
-from storage.models import Segment
+from storage.models import Redaction, Segment
 from tests.support.control import Answer, Control, Json, start_control
 
 MINUTE = 60 * NS_PER_S
@@ -79,6 +79,22 @@ class Minute:
         """That the journals say."""
         journals = self.control.spool.of(self.recording["recording_id"])
         return [event for journal in journals for event in journal.of(OffRecordMarked)]
+
+    async def redact(self, segment_id: str, *ids: str, content: bytes = b"wor..", problem: str = "") -> None:
+        """As the recorder does it. No `content`: nothing is left, or there is a problem."""
+        key = f"{segment_id}/redacted-{len(ids)}.webm" if content else ""
+        if key:
+            await self.control.studio.store.put(key, content, content_type="audio/webm")
+        await self.control.studio.catalog.upsert_redaction(
+            Redaction(
+                segment_id=segment_id,
+                object_key=key,
+                size_bytes=len(content),
+                sha256="b" * 64,
+                off_record=",".join(ids),
+                problem=problem,
+            )
+        )
 
     async def store(self, letter: str, start_s: float, length_s: float, state: str = "stored") -> str:
         """A file of the host's; its id."""
@@ -305,3 +321,43 @@ async def test_no_file_that_it_concerns_is_given_out_and_every_other_is(minute: 
     for id, one in segments(detail).items():
         assert one["off_record"] == ("" if id in (before, after) else "pending")
         assert (one["sha256"], one["size_bytes"]) == (("a" * 64, 5) if id in (before, after) else ("", 0))
+
+
+async def test_the_file_without_it_is_given_out_in_the_place_of_the_whole_one(control: Control, minute: Minute) -> None:
+    segment = await minute.store("a", 0, 40)
+    marked = await minute.mark_seconds(10, 20)
+    await minute.redact(segment, marked["off_record_id"])
+    shown = segments(await minute.shown())[segment]
+    assert (shown["off_record"], shown["sha256"], shown["size_bytes"]) == ("redacted", "b" * 64, 5)
+    assert shown["file_name"] == "zoe-microphone-server-redacted.webm"
+    for url in (shown["play_url"], shown["download_url"]):
+        assert (await control.call("GET", url)).body == b"wor.."
+
+
+async def test_a_file_that_lacks_less_than_is_off_the_record_now_is_held_back(minute: Minute) -> None:
+    segment = await minute.store("a", 0, 40)
+    one, other = await minute.mark_seconds(10, 11), await minute.mark_seconds(20, 21)
+    beside = await minute.mark_seconds(50, 51)
+    for ids, held in (
+        ((one,), {segment}),
+        ((other, beside), {segment}),
+        ((one, other), set()),
+        ((beside, other, one), set()),
+    ):
+        await minute.redact(segment, *(mark["off_record_id"] for mark in ids))
+        assert held_back(await minute.shown()) == held
+    await minute.unmark(one["off_record_id"])
+    assert segments(await minute.shown())[segment]["off_record"] == "redacted", "it lacks more than it must"
+    await minute.unmark(other["off_record_id"])
+    shown = segments(await minute.shown())[segment]
+    assert (shown["off_record"], shown["sha256"]) == ("", "a" * 64)
+
+
+async def test_where_nothing_is_left_or_none_could_be_made_nothing_is_given_out(minute: Minute) -> None:
+    segment = await minute.store("a", 0, 40)
+    id = (await minute.mark_seconds(10, 11))["off_record_id"]
+    for problem in ("", "the file cannot be read"):
+        await minute.redact(segment, id, content=b"", problem=problem)
+        shown = segments(await minute.shown())[segment]
+        assert (shown["off_record"], shown["problem"]) == ("redacted", problem)
+        assert held_back(await minute.shown()) == {segment}

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from storage.catalog import RECORDING_STATE_FROM, Catalog, CatalogConflict
 from storage.database import Database, sqlite_url
-from storage.models import Chunk, OffRecord, Participant, Recording, Segment, Session, Take
+from storage.models import Chunk, OffRecord, Participant, Recording, Redaction, Segment, Session, Take
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -270,3 +270,22 @@ async def test_ranges_off_the_record_are_counted_and_come_in_the_order_of_time(c
         await catalog.delete_off_record("o_1")
     assert [row.id for row in await catalog.off_record("r_1")] == ["o_2"]
     assert [row.id for row in await catalog.off_record("r_2")] == ["o_3"]
+
+
+async def test_a_segment_has_one_redaction_which_replaces_the_one_before(catalog: Catalog) -> None:
+    await catalog.create_recording(recording("r_2"))
+    for id, recording_id in (("t_1", "r_1"), ("t_2", "r_2")):
+        await catalog.add_take(take(id, recording_id=recording_id))
+    for id, take_id in (("g_1", "t_1"), ("g_2", "t_1"), ("g_3", "t_2")):
+        await catalog.upsert_segment(segment(id, take_id))
+
+    def redaction(segment_id: str, key: str) -> Redaction:
+        return Redaction(segment_id=segment_id, object_key=key, size_bytes=1, sha256="", off_record="o_1", problem="")
+
+    for id, key in (("g_1", "a"), ("g_2", "b"), ("g_3", "c"), ("g_1", "d")):
+        await catalog.upsert_redaction(redaction(id, key))
+    found = await catalog.redactions("r_1")
+    assert {id: row.object_key for id, row in found.items()} == {"g_1": "d", "g_2": "b"}
+    for _ in range(2):
+        await catalog.delete_redaction("g_1")
+    assert list(await catalog.redactions("r_1")) == ["g_2"]

@@ -1,6 +1,7 @@
 """Durations of Opus packets by their TOC, and the packets that stand in for missing ones."""
 
 import av
+import numpy as np
 import pytest
 
 from sfu.codecs import PayloadError, opus
@@ -41,3 +42,23 @@ def test_concealment_decodes_to_the_duration_that_its_toc_says(decoder: str) -> 
     for packet in [*voice[:10], hidden, bytes((0xE4,)), *voice[11:]]:
         samples += sum(frame.samples for frame in context.decode(av.Packet(packet)))
     assert samples in (20 * 960 + 120, 20 * 960 + 120 - 312)
+
+
+@pytest.mark.parametrize("decoder", ["opus", "libopus"])
+def test_silence_decodes_to_zeros_of_the_same_duration(decoder: str) -> None:
+    for toc in range(0, 256, 4):
+        for tail in (b"", b"\x01", b"\x02", b"\x03"):
+            packet = bytes((toc | (3 if tail else 0),)) + tail
+            try:
+                ticks = opus.duration_ticks(packet)
+            except PayloadError:
+                continue
+            context = av.CodecContext.create(decoder, "r")
+            assert isinstance(context, av.AudioCodecContext)
+            context.sample_rate, context.layout = 48_000, "stereo"
+            silent = opus.silence(packet)
+            assert opus.duration_ticks(silent) == ticks
+            assert silent[0] & 4 == packet[0] & 4
+            [frame] = context.decode(av.Packet(silent))
+            assert frame.samples == ticks
+            assert not np.any(frame.to_ndarray())

@@ -137,7 +137,8 @@ export const stopRecording = (sessionId, recordingId, token) =>
  * @property {string} problem
  * @property {string | null} play_url null until the file is in the store; of a server copy that is not: what is finished of it
  * @property {string | null} download_url
- * @property {'' | 'pending'} off_record `pending`: it is held back, there is no file without what is off the record yet
+ * @property {'' | 'pending' | 'redacted'} off_record something in it is off the record: the file without it is being made, or
+ *   this is it
  */
 
 /**

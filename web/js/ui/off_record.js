@@ -43,7 +43,7 @@ export class OffRecordPanel {
       'details',
       { class: 'off-record' },
       h('summary', {}, 'Off the record'),
-      h('p', { class: 'hint' }, 'Every file that may hold something of such a range is held back from everybody, in both copies. Times are those of the recording.'),
+      h('p', { class: 'hint' }, 'Every file that holds something of such a range, in both copies, is given out without it only. Times are those of the recording.'),
       this.#list,
       h(
         'form',

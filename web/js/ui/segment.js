@@ -14,7 +14,8 @@ import { icon } from './icons.js';
 const COPIES = { server: 'Server', local: 'Local' };
 const STATES = { capturing: 'Recording', finishing: 'Finishing', stored: 'Ready', failed: 'Failed' };
 
-const HELD_BACK = 'Something in this file is off the record: nobody can play or download it.';
+const HELD_BACK = 'Something in this file is off the record: it is held back until the file without it is there.';
+const NOTHING_LEFT = 'All of it is off the record.';
 
 /** A recording that grew by less is not worth interrupting the player that waits for it. */
 const WORTHWHILE_MS = 3_000;
@@ -69,7 +70,8 @@ export class SegmentRow {
 
   /** Its file may still change. */
   get open() {
-    return this.#segment?.state === 'capturing' || this.#segment?.state === 'finishing';
+    const { state, off_record } = this.#segment ?? {};
+    return state === 'capturing' || state === 'finishing' || off_record === 'pending';
   }
 
   get playUrl() {
@@ -84,10 +86,11 @@ export class SegmentRow {
     this.#copy.dataset['copy'] = segment.copy;
     setText(this.#copy, COPIES[segment.copy]);
     this.element.dataset['offRecord'] = segment.off_record;
-    setText(this.#state, segment.off_record === 'pending' ? 'Held back' : STATES[segment.state]);
+    setText(this.#state, { '': STATES[segment.state], pending: 'Redacting…', redacted: 'Redacted' }[segment.off_record]);
     setText(this.#facts, facts(segment, zeroMs));
     this.#facts.title = segment.sha256 ? `${segment.segment_id} · SHA-256 ${segment.sha256}` : segment.segment_id;
-    const problem = segment.problem || (segment.off_record === 'pending' ? HELD_BACK : '');
+    const without = segment.play_url ? '' : NOTHING_LEFT;
+    const problem = segment.problem || { '': '', pending: HELD_BACK, redacted: without }[segment.off_record];
     setText(this.#problem, problem);
     this.#problem.hidden = problem === '';
     this.#play.hidden = !segment.play_url;

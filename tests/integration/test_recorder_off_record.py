@@ -1,0 +1,328 @@
+"""The recorder process redacts: from marks in the journals to files, rows and manifest; killed, put back, come late."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from recorder.events import (
+    CaptureFinished,
+    CaptureOpened,
+    ChunkVerified,
+    OffRecordMarked,
+    OffRecordUnmarked,
+    ParticipantSeen,
+    RecordingEvent,
+    RecordingStarted,
+    RecordingStopped,
+    TakeOpened,
+)
+from recorder.journal import JournalPacket, encode_end, encode_event, encode_head, events_name
+from recorder.manifest import Manifest, Segment, file_key, manifest_key
+from recorder.manifest import decode as decode_manifest
+from recorder.off_record import redacted_name
+from storage.models import Segment as SegmentRow
+from storage.models import Take
+from storage.objects import ObjectNotFound
+from tests.support.encoded import opus_packets
+from tests.support.files import inspect
+from tests.support.journals import (
+    EPOCH,
+    RECORDING,
+    SESSION,
+    ZERO_NS,
+    S,
+    audio_packets,
+    file_header,
+    make_file,
+    track_header,
+    video_packets,
+    write_journal,
+)
+from tests.support.payloads import PAYLOADS, encode
+from tests.support.recorder import PARTICIPANT, Data, RecorderProcess, open_data, recorder
+from tests.support.schema import check_manifest
+
+CAMERA, MICROPHONE = "tak_cccccccccccccccc", "tak_mmmmmmmmmmmmmmmm"
+PICTURE, SOUND, LOCAL = (f"seg_{letter * 16}" for letter in "cml")
+OPENING: list[RecordingEvent] = [
+    RecordingStarted(recording_id=RECORDING, session_id=SESSION, title="A talk", started_ns=S // 2),
+    ParticipantSeen(participant_id=PARTICIPANT, display_name="Ada", role="host"),
+    TakeOpened(take_id=CAMERA, participant_id=PARTICIPANT, kind="camera", slot=0),
+    TakeOpened(take_id=MICROPHONE, participant_id=PARTICIPANT, kind="microphone", slot=0),
+]
+STOPPED = RecordingStopped(stopped_ns=8 * S)
+MARKED = OffRecordMarked(off_record_id="off_a", start_ns=3 * S, stop_ns=4 * S, marked_by=PARTICIPANT, marked_ns=5 * S)
+PICTURE_HEADER = track_header("vp8", take_id=CAMERA, segment_id=PICTURE)
+SOUND_HEADER = track_header("opus", take_id=MICROPHONE, segment_id=SOUND)
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> AsyncIterator[Data]:
+    async with open_data(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def camera() -> list[JournalPacket]:
+    return video_packets(encode("vp8", 180), PAYLOADS["vp8"])
+
+
+@pytest.fixture(scope="module")
+def voice() -> list[JournalPacket]:
+    return audio_packets(opus_packets(300))
+
+
+def write_events(data: Data, *events: RecordingEvent, run: int = 1) -> None:
+    """Of this run of the node."""
+    parts = [encode_head(file_header()), *map(encode_event, events), encode_end(ZERO_NS, 0)]
+    data.spool.mkdir(parents=True, exist_ok=True)
+    (data.spool / events_name(f"{run:016x}" if run > 1 else EPOCH)).write_bytes(b"".join(parts))
+
+
+def later(*events: RecordingEvent) -> tuple[RecordingEvent, ...]:
+    """As the node writes it into a journal that it opens for a stopped recording."""
+    return OPENING[0], STOPPED, *events
+
+
+async def manifest_of(data: Data) -> Manifest:
+    written = await data.read(manifest_key(SESSION, RECORDING))
+    check_manifest(json.loads(written))
+    return decode_manifest(written)
+
+
+async def segments(data: Data) -> dict[str, Segment]:
+    manifest = await manifest_of(data)
+    return {segment.segment_id: segment for take in manifest.takes for segment in take.segments}
+
+
+async def manifest_when(process: RecorderProcess, data: Data, condition: Callable[[dict[str, Segment]], bool]) -> None:
+    """Wait until the manifest that the process writes says so."""
+    await process.event("recording_finished")
+    while not condition(await segments(data)):
+        process.log.clear()
+        await process.event("recording_finished")
+
+
+async def redacted(process: RecorderProcess, data: Data, *ids: str) -> dict[str, Segment]:
+    """Wait until the manifest says that these segments are."""
+    await manifest_when(process, data, lambda shown: all(id in shown and shown[id].redacted for id in ids))
+    return await segments(data)
+
+
+async def objects(data: Data) -> set[str]:
+    """Names of all that is in the store of the recording's files."""
+    prefix = f"sessions/{SESSION}/recordings/{RECORDING}/"
+    return {info.key.removeprefix(prefix) async for info in data.store.list(prefix)}
+
+
+def key_of(segment_id: str, *ids: str, copy: str = "server") -> str:
+    return file_key(SESSION, RECORDING, copy, redacted_name(segment_id, ids, "webm"))
+
+
+async def read(data: Data, key: str, path: Path) -> Path:
+    path.write_bytes(await data.read(key))
+    return path
+
+
+async def test_files_without_the_range_take_the_place_of_the_whole_ones(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, PICTURE_HEADER, camera)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        shown = await redacted(process, data, PICTURE, SOUND)
+    [off_record] = (await manifest_of(data)).off_record
+    assert (off_record.off_record_id, off_record.marked_by) == ("off_a", PARTICIPANT)
+    rows = await data.catalog.redactions(RECORDING)
+    whole = {row.id: row for row in await data.catalog.segments(RECORDING)}
+    for id, segment in shown.items():
+        assert (segment.object_key, segment.file_name, segment.sha256, segment.size_bytes) == ("", "", "", 0)
+        found = segment.redacted
+        assert found is not None
+        assert found.off_record == ["off_a"]
+        content = await data.read(found.object_key)
+        assert (found.size_bytes, found.sha256) == (len(content), sha256(content).hexdigest())
+        assert (rows[id].object_key, rows[id].sha256, rows[id].off_record) == (
+            found.object_key,
+            found.sha256,
+            "off_a",
+        )
+        assert whole[id].sha256 != found.sha256
+        assert whole[id].sha256 not in (await data.read(manifest_key(SESSION, RECORDING))).decode()
+    pictures = inspect(await read(data, key_of(PICTURE, "off_a"), tmp_path / "picture.webm"))
+    assert pictures.sound
+    assert not [at_s for at_s in pictures.stream("video").pts_s if 1.9 < at_s < 3.1], "its first one is at 1 s"
+    sound = inspect(await read(data, key_of(SOUND, "off_a"), tmp_path / "sound.webm"))
+    assert sound.sound
+    assert sound.stream("audio").packets == 300
+    assert not [path.name for path in data.work.iterdir() if path.suffix in (".webm", ".whole")]
+
+
+async def test_a_file_beside_the_range_stays_what_it_is(data: Data, voice: list[JournalPacket]) -> None:
+    far = OffRecordMarked(off_record_id="off_a", start_ns=30 * S, stop_ns=31 * S, marked_by="", marked_ns=32 * S)
+    write_events(data, *OPENING, far, RecordingStopped(stopped_ns=40 * S))
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+    segment = (await segments(data))[SOUND]
+    assert segment.redacted is None
+    assert segment.object_key == file_key(SESSION, RECORDING, "server", f"{SOUND}.webm")
+    assert await data.catalog.redactions(RECORDING) == {}
+
+
+async def test_marks_that_come_later_make_other_files_and_the_ones_before_are_deleted(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    second = OffRecordMarked(off_record_id="off_b", start_ns=5 * S, stop_ns=6 * S, marked_by="", marked_ns=9 * S)
+    own = f"server/{SOUND}.webm"
+
+    def names(*ids: str) -> set[str]:
+        more = {f"server/{redacted_name(SOUND, ids, 'webm')}"} if ids else set()
+        return {"manifest.json", "report.json", own, *more}
+
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        assert await objects(data) == names()
+        write_events(data, *later(MARKED), run=2)
+        await process.event("segment_redacted", segment_id=SOUND, off_record=["off_a"])
+        write_events(data, *later(second), run=3)
+        await process.event("segment_redacted", segment_id=SOUND, off_record=["off_a", "off_b"])
+        assert await objects(data) == names("off_a", "off_b")
+        write_events(data, *later(OffRecordUnmarked(off_record_id="off_a", at_ns=9 * S)), run=4)
+        await process.event("segment_redacted", segment_id=SOUND, off_record=["off_b"])
+        assert await objects(data) == names("off_b")
+        write_events(data, *later(OffRecordUnmarked(off_record_id="off_b", at_ns=9 * S)), run=5)
+        await process.event("segment_put_back", segment_id=SOUND)
+        await manifest_when(process, data, lambda shown: shown[SOUND].object_key != "")
+    assert await objects(data) == names()
+    assert await data.catalog.redactions(RECORDING) == {}
+    assert not list(data.work.glob("*redacted*"))
+    assert (await manifest_of(data)).off_record == []
+
+
+async def test_killed_in_the_middle_it_makes_the_same_file(
+    data: Data, voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    """Something is in the way of the object, so that it cannot be put, until the recorder is killed."""
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    obstacle = data.folder / "objects" / key_of(SOUND, "off_a")
+    (obstacle / "x").mkdir(parents=True)
+    async with recorder(data.folder) as process:
+        await process.event("redacted_upload_failed")
+        assert await data.catalog.redactions(RECORDING) == {}, "nothing is said to be there before it is"
+        await process.kill()
+    left = {path.name for path in data.work.iterdir()}
+    assert redacted_name(SOUND, ["off_a"], "webm") in left
+    (obstacle / "x").rmdir()
+    obstacle.rmdir()
+    async with recorder(data.folder) as process:
+        found = (await redacted(process, data, SOUND))[SOUND].redacted
+    assert found is not None
+    assert not [path.name for path in data.work.iterdir() if path.suffix in (".webm", ".whole")]
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    async with open_data(undisturbed) as other:
+        write_events(other, *OPENING, MARKED, STOPPED)
+        write_journal(other.spool, SOUND_HEADER, voice)
+        async with recorder(other.folder) as process:
+            assert (await redacted(process, other, SOUND))[SOUND].redacted == found
+
+
+async def test_a_killed_recorder_goes_on_with_marks_that_were_put_back_meanwhile(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        await redacted(process, data, SOUND)
+        await process.kill()
+    write_events(data, *later(OffRecordUnmarked(off_record_id="off_a", at_ns=9 * S)), run=2)
+    (data.work / f"{SOUND}.redacted.json").write_bytes(b"torn")
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+    assert (await segments(data))[SOUND].redacted is None
+
+
+async def test_a_local_copy_loses_the_range_too_however_late_it_comes(
+    data: Data, voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    """Sound alone, as the browser of somebody without a camera captures it."""
+    _, captured = make_file("opus", voice, tmp_path / "captured")
+    content = captured.read_bytes()
+    await data.catalog.add_take(
+        Take(id=MICROPHONE, recording_id=RECORDING, participant_id=PARTICIPANT, kind="microphone", slot=0)
+    )
+    await data.catalog.upsert_segment(SegmentRow(id=LOCAL, take_id=MICROPHONE, copy="local", state="capturing"))
+    opened = CaptureOpened(
+        segment_id=LOCAL, take_id=MICROPHONE, content_type="audio/webm", start_ns=S, bound_ns=S // 100
+    )
+    write_events(data, *OPENING, opened, MARKED, STOPPED)
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        chunks = [chunk async for chunk in put_chunks(data, content, 3)]
+        write_events(data, *later(*chunks, CaptureFinished(segment_id=LOCAL, chunks=3)), run=2)
+        found = (await redacted(process, data, LOCAL))[LOCAL].redacted
+    assert found is not None
+    assert found.object_key == key_of(LOCAL, "off_a", copy="local")
+    without = await data.read(found.object_key)
+    spoken = [packet.payload for packet in voice]
+    assert all(packet in content for packet in spoken)
+    # its first sample is at 1 s, so the range is 2 s to 3 s of it
+    assert all(packet not in without for packet in spoken[100:150])
+    assert all(packet in without for packet in [*spoken[:97], *spoken[153:]])
+
+
+async def put_chunks(data: Data, content: bytes, count: int) -> AsyncIterator[ChunkVerified]:
+    for index, piece in enumerate(pieces(content, count)):
+        key = f"sessions/{SESSION}/recordings/{RECORDING}/local/{LOCAL}/chunks/{index:06d}"
+        await data.store.put(key, piece, content_type="application/octet-stream")
+        yield ChunkVerified(
+            segment_id=LOCAL,
+            index=index,
+            size_bytes=len(piece),
+            sha256=sha256(piece).hexdigest(),
+            object_key=key,
+            end_ms=0,
+        )
+
+
+def pieces(content: bytes, count: int) -> Iterable[bytes]:
+    return (content[len(content) * n // count : len(content) * (n + 1) // count] for n in range(count))
+
+
+async def test_what_cannot_be_redacted_is_given_out_in_no_form_and_says_why(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        await data.store.delete(file_key(SESSION, RECORDING, "server", f"{SOUND}.webm"))
+        write_events(data, *later(MARKED), run=2)
+        found = (await redacted(process, data, SOUND))[SOUND].redacted
+    assert found is not None
+    assert (found.object_key, found.problem) == ("", "the whole file is gone from the object store")
+    row = (await data.catalog.redactions(RECORDING))[SOUND]
+    assert (row.object_key, row.problem) == ("", found.problem)
+    with pytest.raises(ObjectNotFound):
+        await data.read(key_of(SOUND, "off_a"))
+
+
+async def test_of_a_picture_that_is_off_the_record_as_a_whole_nothing_is_left(
+    data: Data, camera: list[JournalPacket]
+) -> None:
+    everything = OffRecordMarked(off_record_id="off_a", start_ns=0, stop_ns=20 * S, marked_by="", marked_ns=20 * S)
+    write_events(data, *OPENING, everything, STOPPED)
+    write_journal(data.spool, PICTURE_HEADER, camera[:300])
+    async with recorder(data.folder) as process:
+        found = (await redacted(process, data, PICTURE))[PICTURE].redacted
+    assert found is not None
+    assert (found.object_key, found.problem, found.off_record) == ("", "", ["off_a"])
+    assert await objects(data) == {"manifest.json", "report.json", f"server/{PICTURE}.webm"}
