@@ -156,6 +156,7 @@ def test_tracks_and_streams_are_those_of_the_beginning(facts: Facts) -> None:
     assert len(facts.tracks[0]) == 4
 
 
+@pytest.mark.pain("10")
 def test_every_darkness_is_a_gap_in_the_same_file(facts: Facts) -> None:
     files = server_files(facts)
     assert len(files) == 4

@@ -41,6 +41,7 @@ def test_browsers_retransmitted_sound_and_pictures(evidence: Evidence) -> None:
                 assert report["retransmittedPacketsSent"] > 0, report
 
 
+@pytest.mark.pain("19")
 @pytest.mark.parametrize("media", ["audio", "video"])
 @pytest.mark.parametrize("name", PEOPLE)
 def test_the_server_file_misses_no_packet_of_sound_and_no_frame_that_was_sent(

@@ -159,6 +159,7 @@ def test_the_duration_is_that_of_the_media(evidence: Evidence, name: str) -> Non
     assert sound.samples / sound.sample_rate_hz == pytest.approx(sound.span_s, abs=0.1)
 
 
+@pytest.mark.pain("15")
 @pytest.mark.parametrize("media_kind", ["audio", "video"])
 @pytest.mark.parametrize("name", PEOPLE)
 def test_the_server_file_has_everything_that_was_sent_unchanged_and_nothing_else(
@@ -227,6 +228,7 @@ def test_the_local_copy_shows_the_same_source_at_full_size(evidence: Evidence, n
     assert file.report.stream("audio").samples > 0
 
 
+@pytest.mark.pain("6")
 @pytest.mark.parametrize("media_kind", ["audio", "video"])
 def test_who_joins_later_has_files_that_begin_when_the_page_first_sent(evidence: Evidence, media_kind: str) -> None:
     first_sent_s = evidence.first_sent_s("Cid", media_kind)

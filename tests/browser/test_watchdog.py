@@ -69,6 +69,7 @@ async def watched(studio: Studio, rooms: Rooms) -> AsyncIterator[Watched]:
     assert await host.errors() + await guest.errors() == []
 
 
+@pytest.mark.pain("4")
 @pytest.mark.parametrize(("kind", "words"), [("audio", "Bob\u2069’s microphone"), ("video", "Bob\u2069’s camera")])
 async def test_a_device_that_gives_nothing_any_more(
     kind: str, words: str, studio: Studio, rooms: Rooms, tmp_path: Path

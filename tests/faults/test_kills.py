@@ -5,9 +5,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.kills import survive
 
 
+@pytest.mark.pain("13")
+@pytest.mark.pain("17")
 async def test_four_kills_cost_nothing_that_was_journalled(tmp_path: Path) -> None:
     lives = await survive(tmp_path, kills=4, seed=1)
     assert [(life.recorder_kills, life.node_killed) for life in lives] == [(1, True), (1, True)]

@@ -28,6 +28,7 @@ from tests.support.power_loss import watched
 from tests.support.recorder import PARTICIPANT, open_data
 
 
+@pytest.mark.pain("13")
 @pytest.mark.parametrize("seed", range(6))
 async def test_what_was_synced_is_in_a_file_or_counted_and_a_second_run_changes_nothing(
     seed: int, tmp_path: Path

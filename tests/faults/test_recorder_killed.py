@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support import counter
 from tests.support.encoded import OPUS_SAMPLES, opus_packets, vp8_frames, vp8_payloads
 from tests.support.evidence import Evidence, collect
@@ -60,6 +62,7 @@ async def record(studio: Studio, folder: Path, kills: int) -> Evidence:
         return await collect(studio, session, recording["recording_id"], [], folder, local_copies=0)
 
 
+@pytest.mark.pain("13")
 async def test_a_recorder_killed_twice_still_makes_one_whole_file_of_each_track(studio: Studio, tmp_path: Path) -> None:
     evidence = await record(studio, tmp_path, kills=2)
     assert len(studio.events("recorder_started")) == 3

@@ -22,14 +22,18 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sync.Result:
     return found
 
 
+@pytest.mark.pain("2")
+@pytest.mark.pain("6")
 def test_sound_and_picture_of_each_fit_to_twenty_milliseconds(result: sync.Result) -> None:
     assert result.av_ms <= sync.BAR_AV_MS, sync.row(result)
 
 
+@pytest.mark.pain("1")
 def test_people_fit_each_other_to_twenty_milliseconds(result: sync.Result) -> None:
     assert result.between_ms <= sync.BAR_BETWEEN_MS, sync.row(result)
 
 
+@pytest.mark.pain("1")
 def test_everything_is_within_the_bound_that_the_manifest_gives(result: sync.Result) -> None:
     assert result.beyond == 0, sync.row(result)
 

@@ -341,6 +341,7 @@ async def local_row(data: Data) -> None:
     await data.catalog.upsert_segment(SegmentRow(id=LOCAL_SEGMENT, take_id=CAMERA, copy="local", state="capturing"))
 
 
+@pytest.mark.pain("23")
 async def test_the_chunks_of_a_local_copy_become_one_seekable_file(data: Data, tmp_path: Path) -> None:
     content = captured(tmp_path)
     chunks = await put_chunks(data, content, 3)
@@ -439,6 +440,7 @@ async def test_a_torn_memo_and_a_folder_that_cannot_be_read_cost_nothing_else(
     assert b"sha256" in (data.work / f"{MICROPHONE_SEGMENT}.json").read_bytes()
 
 
+@pytest.mark.pain("12")
 async def test_a_journal_is_deleted_when_its_file_is_stored_and_its_days_are_over(
     data: Data, voice: list[JournalPacket]
 ) -> None:

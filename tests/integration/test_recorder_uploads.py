@@ -125,6 +125,7 @@ def sent(process: RecorderProcess) -> list[int]:
     return [entry["number"] for entry in process.log if entry["event"] == "part_sent"]
 
 
+@pytest.mark.pain("16")
 async def test_parts_go_while_the_recording_runs_and_the_object_is_the_file(spooled: Spooled, expected: Path) -> None:
     async with spooled.recorder() as process:
         spooled.write(0.5)

@@ -188,6 +188,8 @@ async def test_when_everybody_is_lost_the_recording_stops_after_the_grace_period
 # --- takes
 
 
+@pytest.mark.pain("10")
+@pytest.mark.pain("11")
 async def test_a_take_goes_on_over_republishing_and_rejoining(control: Control) -> None:
     session = await control.create()
     page, joined = await control.arrive(session)

@@ -82,6 +82,7 @@ def delivery(store: Store, catalog: FakeCatalog) -> Delivery:
     return Delivery(catalog, store)  # type: ignore[arg-type]  # only what is used
 
 
+@pytest.mark.pain("12")
 async def test_a_file_is_stored_verified_and_said_to_be_stored_in_this_order(file: Path) -> None:
     store, catalog = Store(), FakeCatalog()
     segment = await deliver(store, catalog, file)
@@ -92,6 +93,7 @@ async def test_a_file_is_stored_verified_and_said_to_be_stored_in_this_order(fil
     assert catalog.rows["seg_1"].sha256 == segment.sha256
 
 
+@pytest.mark.pain("12")
 async def test_an_outage_of_store_and_database_is_waited_for(file: Path) -> None:
     store, catalog = Store(), FakeCatalog()
     store.failures, catalog.failures = 5, 3

@@ -32,6 +32,7 @@ def reasons(segment: Segment) -> set[str]:
     return {gap.reason for gap in segment.gaps}
 
 
+@pytest.mark.pain("3")
 def test_the_file_is_as_long_with_dtx_and_without(tmp_path: Path) -> None:
     whole, _ = make_file("opus", spoken(dtx=False), tmp_path / "off")
     left_out, path = make_file("opus", spoken(dtx=True), tmp_path / "on")

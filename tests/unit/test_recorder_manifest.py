@@ -78,6 +78,7 @@ def test_the_schema_says_what_every_field_of_a_segment_is() -> None:
     assert {"segment_id", "pictures", "reception", "made_by", "gaps", "sha256"} <= fields.keys()
 
 
+@pytest.mark.pain("21")
 @given(MANIFESTS)
 def test_every_manifest_is_valid_and_goes_round(manifest: Manifest) -> None:
     data = encode(manifest)

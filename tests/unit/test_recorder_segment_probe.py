@@ -88,6 +88,7 @@ def test_gaps_beyond_those_that_are_listed_are_added_up(tmp_path: Path, monkeypa
     assert figures.gaps_ms == {"lost": 200}
 
 
+@pytest.mark.pain("18")
 def test_a_lost_picture_is_a_freeze_at_its_place_in_the_file(tmp_path: Path) -> None:
     frames = encode("vp8", 120, key_every=60)
     packets = video_packets(frames, PAYLOADS["vp8"])

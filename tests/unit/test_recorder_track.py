@@ -55,6 +55,7 @@ def test_every_codec_becomes_a_file_that_decodes_frame_by_frame(codec: str, tmp_
     assert accounted(segment.packets)
 
 
+@pytest.mark.pain("11")
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_picture_that_changes_its_size_at_a_key_frame_stays_in_the_file(codec: str, tmp_path: Path) -> None:
     """As over a change of the simulcast layer. H264 takes its new parameter sets from the stream."""
@@ -79,6 +80,7 @@ def test_opus_becomes_a_file_whose_samples_count_the_time(voice: list[JournalPac
     assert report.duration_s == pytest.approx(6, abs=0.02)
 
 
+@pytest.mark.pain("19")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_frame_is_missing_when_every_lost_packet_is_repaired_late(
     camera: list[JournalPacket], seed: int, tmp_path: Path
@@ -160,6 +162,7 @@ def test_a_file_that_was_late_at_first_begins_when_it_should(voice: list[Journal
     ]
 
 
+@pytest.mark.pain("19")
 def test_lost_video_waits_for_a_key_frame_and_is_listed(camera: list[JournalPacket], tmp_path: Path) -> None:
     times = sorted({packet.timestamp for packet in camera}, key=lambda time: (time - 0xFFFF_0000) & 0xFFFFFFFF)
     lost = next(packet for packet in camera if packet.timestamp == times[10])
@@ -184,6 +187,7 @@ def test_a_journal_that_begins_between_key_frames_begins_with_the_next_key_frame
     assert segment.gaps == []
 
 
+@pytest.mark.pain("4")
 def test_a_stopped_rtp_clock_is_bridged_by_arrival_times(voice: list[JournalPacket], tmp_path: Path) -> None:
     """`replaceTrack(null)` for 2.5 s: RTP time and sequence numbers go on as if nothing had been."""
     segment, path = make_file("opus", voice[:150] + moved(voice[150:], 2_500 * MS), tmp_path)

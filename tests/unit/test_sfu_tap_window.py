@@ -1,5 +1,7 @@
 """A recording is given what was sent between its start and its stop, repaired packets included, and nothing else."""
 
+import pytest
+
 from sfu.encoding import Encoding
 from sfu.tap import LINGER_S
 from tests.support.sfu_media import OPUS, encoding
@@ -54,6 +56,7 @@ def test_without_a_hole_the_tap_ends_at_the_stop() -> None:
     assert (tap.indices, tap.ends) == ([0, 1, 2], [2.0])
 
 
+@pytest.mark.pain("17")
 def test_what_is_missing_at_the_stop_is_waited_for_and_nothing_newer_is_taken() -> None:
     stream = encoding(OPUS)
     tap = recorded(stream)
