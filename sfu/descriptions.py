@@ -124,6 +124,8 @@ def write_answer(
         codec = pick.codec
         # RED first: browsers send the first codec of the answer.
         numbers = [n for n in (pick.red_payload_type, codec.payload_type, pick.rtx_payload_type) if n]
+        for other in pick.others:
+            numbers += [n for n in (other.codec.payload_type, other.rtx_payload_type) if n]
         lines += [
             f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, numbers))}",
             "c=IN IP4 0.0.0.0",
@@ -138,16 +140,23 @@ def write_answer(
             wanted: list[str] = [f for f in ("transport-cc", "nack") if f in codec.feedback]
             lines += _codec_lines(codec, OPUS_PARAMETERS, wanted) + _red(codec, pick.red_payload_type)
         else:
-            wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
-            bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
-            lines += _codec_lines(codec, f"{codec.fmtp};{bitrates}" if codec.fmtp else bitrates, wanted)
-            if pick.rtx_payload_type:
-                rtx = _rtx(codec, pick.rtx_payload_type)
-                lines += _codec_lines(rtx, rtx.fmtp, ())
+            for each in (pick, *pick.others):
+                lines += _picture_lines(each, max_video_bps)
             if pick.rids:
                 lines += [f"a=rid:{rid} recv" for rid in pick.rids]
                 lines.append(f"a=simulcast:recv {';'.join(pick.rids)}")
     return "\r\n".join(lines) + "\r\n"
+
+
+def _picture_lines(pick: Chosen, max_video_bps: int) -> list[str]:
+    codec = pick.codec
+    wanted = [f for f in ("transport-cc", "ccm fir", "nack", "nack pli") if f in codec.feedback]
+    bitrates = f"x-google-start-bitrate={START_KBPS};x-google-max-bitrate={max_video_bps // 1000}"
+    lines = _codec_lines(codec, f"{codec.fmtp};{bitrates}" if codec.fmtp else bitrates, wanted)
+    if pick.rtx_payload_type:
+        rtx = _rtx(codec, pick.rtx_payload_type)
+        lines += _codec_lines(rtx, rtx.fmtp, ())
+    return lines
 
 
 def _rejected(section: Section) -> list[str]:

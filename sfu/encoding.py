@@ -91,6 +91,7 @@ class Encoding(SrtpStream):
         "missing",
         "octets",
         "on_key_frame",
+        "on_other_type",
         "packets",
         "rate",
         "reported",
@@ -143,6 +144,8 @@ class Encoding(SrtpStream):
         self._tap: EncodingTap | None = None
         self.on_key_frame: Callable[[Encoding, int, int, float], None] | None = None
         """Called with index, timestamp and arrival when a key frame begins, before a tap gets its first packet."""
+        self.on_other_type: Callable[[Encoding, tuple[int, bytes, int], int, int, int, float], bool] | None = None
+        """Called as `take` is, for a packet of another payload type: whether somebody took it."""
         self._transit = 0.0
         self.jitter = 0.0
         """In ticks (RFC 3550 6.4.1)."""
@@ -188,7 +191,8 @@ class Encoding(SrtpStream):
             return
         if second & 0x7F != self.payload_type:
             self.seen[opened[0] % WINDOW] = opened[0]
-            self.wrong_type += 1
+            if self.on_other_type is None or not self.on_other_type(self, opened, first, second, timestamp, now):
+                self.wrong_type += 1
             return
         self.accept(opened[0], second & 0x80, timestamp, opened[1], (first & 0x20) << 8, opened[2], now)
 

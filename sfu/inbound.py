@@ -1,7 +1,8 @@
 """The receiving half of a transport: which SSRC belongs to which published track (RFC 8843 9.2, RFC 8852).
 
 An SSRC is bound once, by mid and rid of an authentic packet, or by what the offer said. All is bound to one transport:
-nobody can claim another participant's SSRC.
+nobody can claim another participant's SSRC. A sender that changes to another codec of the answer keeps its SSRC: what
+was bound to it ends, and begins anew as another track with the next packet index.
 """
 
 from collections import Counter
@@ -38,6 +39,10 @@ from sfu.twcc import ArrivalLog
 MAX_ENDED = 64
 """Removed streams whose last packet index is remembered. Overflow: the one that ended longest ago is forgotten."""
 
+CHANGE_S = 1.0
+"""A sender changes its codec this often at most, what comes of another one meanwhile is dropped: each change ends a
+file and begins one, and viewers negotiate anew."""
+
 DEFAULT_LIMITS = MediaLimits()
 
 LOCAL_SSRC = 1
@@ -53,6 +58,8 @@ class Source(msgspec.Struct):
     ssrcs: list[int]
     repair_of: dict[int, int]
     encodings: list[Encoding]
+    changed: float = -CHANGE_S
+    """When its sender changed the codec last."""
 
 
 class Inbound:
@@ -63,9 +70,11 @@ class Inbound:
         touched: list[Encoding],
         on_encoding: Callable[[Source, Encoding], None],
         limits: MediaLimits = DEFAULT_LIMITS,
+        on_change: Callable[[Source, Chosen], None] = lambda _source, _chosen: None,
     ) -> None:
         """`on_encoding`: a new stream of a source was heard for the first time. `limits`: packets of SSRCs beyond
-        `streams` are dropped and counted."""
+        `streams` are dropped and counted. `on_change`: the sender of a source goes on with another codec; whoever wants
+        it calls `succeed`."""
         self.sources: dict[str, Source] = {}
         """By mid."""
         self.streams: dict[int, Encoding | RepairStream] = {}
@@ -83,6 +92,7 @@ class Inbound:
         self._touched = touched
         self._on_encoding = on_encoding
         self._limits = limits
+        self._on_change = on_change
 
     def negotiated(self, extensions: dict[str, int]) -> None:
         """Ids of header extensions of one section: where two sections of a bundle have an extension, its id is the same
@@ -118,6 +128,13 @@ class Inbound:
                 del self._ended[next(iter(self._ended))]
         return source
 
+    def succeed(self, source: Source, track_id: str, chosen: Chosen) -> Source:
+        """The same m-line from now on as another track in another codec; the source before it ends."""
+        self.remove(source.mid)
+        after = Source(track_id, source.mid, chosen, source.ssrcs, source.repair_of, [])
+        self.sources[source.mid] = after
+        return after
+
     # --- first sight of an SSRC
 
     def first_sight(
@@ -140,20 +157,62 @@ class Inbound:
         if source is None:
             self.dropped_unknown += 1
             return
+        chosen = source.chosen.other(payload_type) or source.chosen
         for index in self._first_indices(ssrc, sequence):
-            stream = self._stream(source, ssrc, rid, repaired_rid, payload_type, index, keys)
+            stream = self._stream(source, chosen, ssrc, rid, repaired_rid, payload_type, index, keys)
             if stream is None:
                 break
             opened = stream.open(data, first, sequence, now)
             if opened is not None:
-                self.streams[ssrc] = stream
-                if isinstance(stream, Encoding):
-                    stream.round_trip_s = self._round_trip.least_s
-                    source.encodings.append(stream)
-                    self._on_encoding(source, stream)
+                if chosen is not source.chosen:
+                    source = self._change(source, chosen, now)
+                    if source is None:
+                        break
+                self._bind(source, stream)
                 stream.take(opened, first, second, timestamp, now)
                 return
         self.dropped_unknown += 1
+
+    def _bind(self, source: Source, stream: Encoding | RepairStream) -> None:
+        self.streams[stream.ssrc] = stream
+        if isinstance(stream, Encoding):
+            stream.round_trip_s = self._round_trip.least_s
+            if source.chosen.others:
+                stream.on_other_type = self._other_type
+            source.encodings.append(stream)
+            self._on_encoding(source, stream)
+
+    def _other_type(
+        self, encoding: Encoding, opened: tuple[int, bytes, int], first: int, second: int, timestamp: int, now: float
+    ) -> bool:
+        """A packet of another payload type came: does its sender go on with that codec?"""
+        index = opened[0]
+        source = next((source for source in self.sources.values() if encoding in source.encodings), None)
+        chosen = source.chosen.other(second & 0x7F) if source is not None else None
+        if source is None or chosen is None or index <= encoding.highest:
+            return False
+        after = self._change(source, chosen, now)
+        if after is None:
+            return False
+        about = (encoding.ssrc, encoding.info.rid, "", second & 0x7F, index, encoding.keys)
+        stream = self._stream(after, chosen, *about)
+        assert isinstance(stream, Encoding)
+        stream.seen = encoding.seen
+        self._bind(after, stream)
+        stream.take(opened, first, second, timestamp, now)
+        return True
+
+    def _change(self, source: Source, chosen: Chosen, now: float) -> Source | None:
+        """The successor of a source whose sender goes on with another codec; None: it has done so just now, or nobody
+        wants it."""
+        if now - source.changed < CHANGE_S:
+            return None
+        self._on_change(source, chosen)
+        after = self.sources.get(source.mid)
+        if after is None or after is source:
+            return None
+        after.changed = now
+        return after
 
     def _first_indices(self, ssrc: int, sequence: int) -> list[int]:
         """Which packet index the first packet may have: the packets before it may have been lost across a wrap.
@@ -184,9 +243,17 @@ class Inbound:
         return source, text(RID), text(REPAIRED_RID)
 
     def _stream(
-        self, source: Source, ssrc: int, rid: str, repaired_rid: str, payload_type: int, index: int, keys: ReceiveKeys
+        self,
+        source: Source,
+        chosen: Chosen,
+        ssrc: int,
+        rid: str,
+        repaired_rid: str,
+        payload_type: int,
+        index: int,
+        keys: ReceiveKeys,
     ) -> Encoding | RepairStream | None:
-        chosen = source.chosen
+        """`chosen`: of the source, or with another codec in front."""
         layouts = self._layouts.get(chosen.codec.name) or self._layouts.get("") or LayoutCache(0, 0)
         if chosen.rids and (rid or repaired_rid) not in chosen.rids:
             return None

@@ -1,12 +1,14 @@
 """What we answer and offer: choosing codecs and extensions; sfu.descriptions writes it down. No I/O.
 
-A publisher's section is answered with one codec (and its RTX), so that the payload type of a stream never changes. A
-subscription is offered with exactly the codec that its track is published with.
+A publisher's section is answered with one codec (and its RTX), and behind it the others that its sender may change to
+by itself, which makes another track of it (sfu.inbound); with simulcast there are none. A subscription is offered with
+exactly the codec that its track is published with.
 """
 
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from sfu.codecs.dependency_descriptor import URI as DEPENDENCY_DESCRIPTOR
 from sfu.forwarding import SEQUENCE_ID
@@ -45,6 +47,16 @@ class Chosen(msgspec.Struct, frozen=True):
     """Simulcast encodings that are taken, in the order of the offer; empty: one encoding without a name."""
     red_payload_type: int = 0
     """Of RED (RFC 2198) around this codec; 0: no RED."""
+    others: tuple["Chosen", ...] = ()
+    """What the sender may change to, the best first."""
+
+    def other(self, payload_type: int) -> "Chosen | None":
+        """The choice with the codec of this payload type in front; None: it is none of the others."""
+        for codec in self.others:
+            if codec.codec.payload_type == payload_type:
+                rest = tuple(other for other in (replace(self, others=()), *self.others) if other is not codec)
+                return replace(codec, others=rest)
+        return None
 
 
 def check_transport(description: Description) -> Section:
@@ -80,6 +92,7 @@ def choose(section: Section, video_codecs: Sequence[str], red: bool = False) -> 
         return Chosen(codec, 0, red_payload_type=_red_of(section, codec) if red else 0) if codec else None
     if section.kind != "video":
         return None
+    found: list[Chosen] = []
     for wanted in video_codecs:
         codec = min(
             (c for c in section.codecs.values() if c.name == wanted.lower() and c.clock_rate_hz == 90000),
@@ -88,8 +101,10 @@ def choose(section: Section, video_codecs: Sequence[str], red: bool = False) -> 
         )
         if codec is not None and _oddity(codec) < 9:
             named = {MID, RID} <= section.extensions.keys()
-            return Chosen(codec, _rtx_of(section, codec), tuple(section.rids) if named else ())
-    return None
+            found.append(Chosen(codec, _rtx_of(section, codec), tuple(section.rids) if named else ()))
+    if not found:
+        return None
+    return found[0] if found[0].rids else replace(found[0], others=tuple(found[1:]))
 
 
 def accept(section: Section, published: Codec, red: bool = False) -> Chosen | None:
@@ -171,7 +186,7 @@ def canonical(codec: Codec) -> Codec:
         fmtp = "level-idx=5;profile=0;tier=0"
     elif codec.name == "vp8":
         fmtp = ""
-    return msgspec.structs.replace(codec, fmtp=fmtp)
+    return replace(codec, fmtp=fmtp)
 
 
 def feedback_of(section: Section, payload_type: int) -> str:

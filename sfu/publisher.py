@@ -47,7 +47,9 @@ class Publisher:
         new_track_id: Callable[[], str],
         touched: list[Encoding],
         on_encoding: Callable[[Track, Encoding], None],
+        on_change: Callable[[Track, Track], None],
     ) -> None:
+        """`on_change`: a track ended and another one takes its place, because its sender changed the codec."""
         self._participant_id = participant_id
         self._video_codecs = settings.video_codecs
         self._red = settings.red
@@ -59,6 +61,7 @@ class Publisher:
         self._new_track_id = new_track_id
         self._touched = touched
         self._on_encoding = on_encoding
+        self._on_change = on_change
         self._version = 1
         self.transport: Transport | None = None
         self.tracks: dict[str, Track] = {}
@@ -87,7 +90,7 @@ class Publisher:
             elif self.transport.remote_ice != remote_ice:
                 self.transport.restart_ice()
         if self.transport is None:
-            self.transport = self._new_transport(Inbound(self._touched, self._heard, self._limits))
+            self.transport = self._new_transport(Inbound(self._touched, self._heard, self._limits, self._changed))
             self.transport.fingerprints = transport_section.fingerprints
             if transport_section.setup == "passive":
                 self.transport.be_dtls_client()
@@ -144,6 +147,17 @@ class Publisher:
         if track is not None:
             self._on_encoding(track, encoding)
 
+    def _changed(self, source: Source, chosen: Chosen) -> None:
+        before = self.tracks.get(source.mid)
+        if before is None or self.transport is None:
+            return
+        codec = canonical(chosen.codec)
+        track = Track(self._new_track_id(), self._participant_id, before.kind, codec, self._max_viewer_lines)
+        track.muted = before.muted
+        track.source = self.transport.inbound.succeed(source, track.track_id, chosen)
+        self.tracks[source.mid] = track
+        self._on_change(before, track)
+
     def _drop(self, mid: str) -> Track:
         if self.transport is not None:
             self.transport.inbound.remove(mid)
@@ -161,13 +175,13 @@ class Publisher:
 
 
 def _goes_on(track: Track, chosen: Chosen) -> bool:
-    """What the section is answered with now is what the track's packets are read with. Another codec is another track,
-    and another file."""
+    """What the track's packets are read with is what the section is answered with now, or may be changed to: its sender
+    may have done that. Another codec is another track, and another file."""
     if track.source is None:
         return False
     before = track.source.chosen
-    return (before.codec.name, before.codec.payload_type, before.rtx_payload_type) == (
-        chosen.codec.name,
-        chosen.codec.payload_type,
-        chosen.rtx_payload_type,
+    return any(
+        (before.codec.name, before.codec.payload_type, before.rtx_payload_type)
+        == (answered.codec.name, answered.codec.payload_type, answered.rtx_payload_type)
+        for answered in (chosen, *chosen.others)
     )

@@ -71,6 +71,7 @@ class Peer:
             new_track_id,
             touched,
             room._heard,
+            self._codec_changed,
         )
         self._new_subscribe = lambda inbound: new_transport(inbound, self._subscribe_state)
         self._local = local
@@ -174,6 +175,10 @@ class Peer:
             Limit.STREAMS: sum(transport.inbound.dropped_limit for transport in transports),
             Limit.SUBSCRIPTIONS: self.subscriber.not_offered,
         }
+
+    def _codec_changed(self, before: Track, after: Track) -> None:
+        self._room._ended(self, before)
+        self._room._published(self, after)
 
     def _publish_state(self, transport: Transport) -> None:
         if transport is self.publisher.transport and not self.closed:

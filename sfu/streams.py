@@ -25,6 +25,7 @@ class SrtpStream:
         "_nonce",
         "failed",
         "highest",
+        "keys",
         "payload_type",
         "replayed",
         "seen",
@@ -45,6 +46,7 @@ class SrtpStream:
         self.payload_type = payload_type
         self.highest = first_index - 1
         self.seen = ReplayWindow().slots
+        self.keys = keys
         self._decrypt = keys.decrypt
         self._nonce = keys.salt ^ ssrc << 48
         self._layouts = layouts

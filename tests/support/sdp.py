@@ -113,6 +113,8 @@ class Outgoing:
     codec: str
     ssrc: int
     rtx_ssrc: int = 0
+    more: tuple[str, ...] = ()
+    """Video codecs that are offered behind it."""
 
     @property
     def payload_type(self) -> int:
@@ -171,17 +173,18 @@ def _audio(line: Outgoing) -> list[str]:
 
 
 def _video(line: Outgoing) -> list[str]:
-    pt = line.payload_type
-    lines = [
-        f"m=video 9 UDP/TLS/RTP/SAVPF {pt} {pt + 1}",
-        "c=IN IP4 0.0.0.0",
-        "a=rtcp:9 IN IP4 0.0.0.0",
-        f"a=rtpmap:{pt} {line.codec}/90000",
-        *(f"a=rtcp-fb:{pt} {name}" for name in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")),
-        *([f"a=fmtp:{pt} {FMTP[line.codec]}"] if FMTP[line.codec] else []),
-        f"a=rtpmap:{pt + 1} rtx/90000",
-        f"a=fmtp:{pt + 1} apt={pt}",
-    ]
+    codecs = (line.codec, *line.more)
+    numbers = " ".join(f"{VIDEO[codec]} {VIDEO[codec] + 1}" for codec in codecs)
+    lines = [f"m=video 9 UDP/TLS/RTP/SAVPF {numbers}", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0"]
+    for codec in codecs:
+        pt = VIDEO[codec]
+        lines += [
+            f"a=rtpmap:{pt} {codec}/90000",
+            *(f"a=rtcp-fb:{pt} {name}" for name in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")),
+            *([f"a=fmtp:{pt} {FMTP[codec]}"] if FMTP[codec] else []),
+            f"a=rtpmap:{pt + 1} rtx/90000",
+            f"a=fmtp:{pt + 1} apt={pt}",
+        ]
     if line.rtx_ssrc:
         lines.append(f"a=ssrc-group:FID {line.ssrc} {line.rtx_ssrc}")
     return lines

@@ -52,6 +52,7 @@ class Published:
     def __init__(self) -> None:
         self.transports: list[FakeTransport] = []
         self.heard: list[tuple[Track, Encoding]] = []
+        self.changes: list[tuple[Track, Track]] = []
         self.touched: list[Encoding] = []
         self.ids = iter(f"t_{n}" for n in range(100))
         self.publisher = Publisher(
@@ -62,6 +63,7 @@ class Published:
             lambda: next(self.ids),
             self.touched,
             lambda track, encoding: self.heard.append((track, encoding)),
+            lambda before, after: self.changes.append((before, after)),
         )
 
     def _transport(self, inbound: Inbound) -> FakeTransport:
