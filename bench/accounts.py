@@ -16,7 +16,7 @@ from recorder.journal import FileHeader, JournalDecoder, JournalPacket
 from recorder.manifest import PacketCounts, decode
 from tests.support.files import inspect
 
-NOT_RECEIVED = ("received", "written", "lost", "dropped", "concealed")
+NOT_RECEIVED = ("received", "written", "lost", "dropped", "concealed", "unread")
 """Fields of `PacketCounts` that are no reason why a packet of the journal is not in the file."""
 
 
@@ -86,6 +86,8 @@ def account(data: Path, recording_id: str, frame_packets: dict[int, int]) -> Acc
         reasons = _reasons(segment.packets)
         named += reasons
         written = 0
+        if segment.packets.unread:
+            problems.append(f"{segment_id}: its end names {segment.packets.unread} packets more or fewer than it has")
         if segment.state == "stored":
             try:
                 report = inspect(data / "objects" / segment.object_key)

@@ -71,6 +71,8 @@ class FrameAssembler:
         self.malformed = 0
         self.empty = 0
         """Packets without a payload: padding that was sent to probe the network."""
+        self.spatial_layers = 1
+        """The most that a picture has."""
         self._join = _JOIN.get(codec)
         self._begins_key = keyframe(codec)
         self._picture_id = _PICTURE_ID.get(codec)
@@ -167,7 +169,7 @@ class FrameAssembler:
         assert self._join is not None
         payloads = [packet.payload for packet in group]
         try:
-            data, key, size = self._join(payloads)
+            data, key, size, layers = self._join(payloads)
             picture = self._picture_id(payloads[0]) if self._picture_id else None
         except PayloadError:
             self._lose()
@@ -176,6 +178,7 @@ class FrameAssembler:
         if picture and self._last_picture and 0 < _skipped(self._last_picture, picture) <= MAX_UNSENT:
             self._missing = self._missing or "unsent"
         self._last_picture = picture
+        self.spatial_layers = max(self.spatial_layers, layers)
         if key and self._needs_sets and size is None:
             if self._parameter_sets is None:
                 key = False

@@ -100,7 +100,7 @@ def _no_file(facts: TakeFacts) -> list[Finding]:
 
 def _unaccounted(facts: TakeFacts) -> list[Finding]:
     """A packet that came and is neither in a file nor counted: then no figure can be trusted."""
-    unknown = sum(abs(_unknown(counts)) for counts in facts.counts)
+    unknown = sum(abs(_unknown(counts)) + counts.unread for counts in facts.counts)
     return [Finding("F", f"What became of {_count(unknown, 'packet')} is not known.")] if unknown else []
 
 
@@ -108,7 +108,7 @@ def _unknown(counts: PacketCounts) -> int:
     """received - everything that it can have become."""
     unplaced = counts.duplicate + counts.late + counts.stray + counts.empty + counts.overlapping
     damaged = counts.malformed + counts.incomplete + counts.cut_short + counts.awaiting_key
-    return counts.received - counts.written - unplaced - damaged
+    return counts.received - counts.written - unplaced - damaged - counts.not_written
 
 
 def _missing(facts: TakeFacts) -> list[Finding]:
@@ -170,6 +170,13 @@ def _black(facts: TakeFacts) -> list[Finding]:
         return []
     # Between two key frames nothing is known, so this is no share of the time.
     return [Finding("D" if 2 * black >= examined else "C", f"{black} of {examined} examined pictures are black.")]
+
+
+def _spatial_layers(facts: TakeFacts) -> list[Finding]:
+    layers = max((segment.spatial_layers for segment in facts.segments), default=0)
+    if not layers:
+        return []
+    return [Finding("D", f"Its sender used {layers} spatial layers, of which many players show the smallest.")]
 
 
 def _silent(facts: TakeFacts) -> list[Finding]:
@@ -247,6 +254,7 @@ RULES: tuple[Callable[[TakeFacts], list[Finding]], ...] = (
     _paused,
     _frozen,
     _black,
+    _spatial_layers,
     _silent,
     _clipped,
     _undecodable,

@@ -1,10 +1,13 @@
-"""The picture's size in the head of a Matroska or WebM file, to be changed in place (RFC 9559 5.1.4, RFC 8794 4 and 5).
+"""What the head of a Matroska or WebM file says of its picture or sound, to be changed in place (RFC 9559 5.1.4, RFC
+8794 4 and 5).
 
 Found once, by walking the elements of the head; nothing is searched for in the data. A size of another length would
-move all that follows, so a file is opened with one that takes as many bytes as the largest may.
+move all that follows, so a file is opened with one that takes as many bytes as the largest may. The number of channels
+takes one byte in any case.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +17,14 @@ NARROWEST, LARGEST = 1 << 8, (1 << 16) - 1
 HEAD_BYTES = 4_096
 """Read of a file; what stands before the tracks is fixed by our muxer and a tenth of it."""
 
-_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
-_PATH = (_SEGMENT, _TRACKS, _TRACK, _VIDEO)
-_WIDTH, _HEIGHT = 0xB0, 0xBA
+_SEGMENT, _TRACKS, _TRACK, _VIDEO, _AUDIO, _CODEC = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0xE1, 0x63A2
+_WIDTH, _HEIGHT, _CHANNELS = 0xB0, 0xBA, 0x9F
+_OPUS_CHANNELS = 9
+"""Place of the number of channels in an OpusHead (RFC 7845 5.1)."""
 
 
 class HeadError(ValueError):
-    """There is no head with the size of a picture in FIELD_BYTES bytes."""
+    """There is no head that says this in a field of the length that it should have."""
 
 
 class SizeFields(NamedTuple):
@@ -28,6 +32,14 @@ class SizeFields(NamedTuple):
 
     width: int
     height: int
+
+
+class ChannelFields(NamedTuple):
+    """Offsets in the file."""
+
+    track: int
+    opus: int
+    """In the OpusHead."""
 
 
 def with_room(size: tuple[int, int]) -> tuple[int, int]:
@@ -38,28 +50,57 @@ def with_room(size: tuple[int, int]) -> tuple[int, int]:
 
 def find_size(path: Path) -> SizeFields:
     """Where the first video track has its size. Raises HeadError, OSError."""
-    with path.open("rb") as file:
-        data = file.read(HEAD_BYTES)
-    at, end = 0, len(data)
-    for wanted in _PATH:
-        at, end = _find(data, wanted, at, end)
-    return SizeFields(_field(data, _WIDTH, at, end), _field(data, _HEIGHT, at, end))
+    data = _head(path)
+    at, end = _inside(data, _SEGMENT, _TRACKS, _TRACK, _VIDEO)
+    return SizeFields(_field(data, _WIDTH, at, end, FIELD_BYTES), _field(data, _HEIGHT, at, end, FIELD_BYTES))
+
+
+def find_channels(path: Path) -> ChannelFields:
+    """Where the first track, which is Opus, has the number of its channels. Raises HeadError, OSError."""
+    data = _head(path)
+    sound = _inside(data, _SEGMENT, _TRACKS, _TRACK, _AUDIO)
+    at, end = _inside(data, _SEGMENT, _TRACKS, _TRACK, _CODEC)
+    if end - at <= _OPUS_CHANNELS:
+        raise HeadError("a short OpusHead")
+    return ChannelFields(_field(data, _CHANNELS, *sound, 1), at + _OPUS_CHANNELS)
 
 
 def write_size(path: Path, fields: SizeFields, size: tuple[int, int]) -> None:
     """State this size; more than LARGEST as that. Raises OSError."""
+    _write(path, fields, [min(pixels, LARGEST).to_bytes(FIELD_BYTES, "big") for pixels in size])
+
+
+def write_channels(path: Path, fields: ChannelFields, channels: int) -> None:
+    """State so many channels, 1 or 2. Raises OSError."""
+    _write(path, fields, [bytes((channels,))] * 2)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _write(path: Path, offsets: Iterable[int], values: Iterable[bytes]) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        for offset, pixels in zip(fields, size, strict=True):
-            os.pwrite(fd, min(pixels, LARGEST).to_bytes(FIELD_BYTES, "big"), offset)
+        for offset, value in zip(offsets, values, strict=True):
+            os.pwrite(fd, value, offset)
     finally:
         os.close(fd)
 
 
-def _field(data: bytes, wanted: int, at: int, end: int) -> int:
+def _inside(data: bytes, *path: int) -> tuple[int, int]:
+    """Where the content of the element at this path begins and ends."""
+    at, end = 0, len(data)
+    for wanted in path:
+        at, end = _find(data, wanted, at, end)
+    return at, end
+
+
+def _field(data: bytes, wanted: int, at: int, end: int, length: int) -> int:
     begin, after = _find(data, wanted, at, end)
-    if after - begin != FIELD_BYTES:
-        raise HeadError(f"a size of {after - begin} bytes")
+    if after - begin != length:
+        raise HeadError(f"a field of {after - begin} bytes")
     return begin
 
 

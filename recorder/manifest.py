@@ -71,7 +71,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PacketCounts(msgspec.Struct, kw_only=True):
-    """received = written + every other field up to `overlapping`: no packet is unaccounted for."""
+    """received = written + every other field up to `not_written`: no packet is unaccounted for."""
 
     received: int = 0
     """In the journal."""
@@ -93,6 +93,10 @@ class PacketCounts(msgspec.Struct, kw_only=True):
     """Of frames that refer to what is missing, or came before the first key frame."""
     overlapping: int = 0
     """Of frames that do not lie behind the frame before."""
+    not_written: int = 0
+    """All of a journal whose file could not be made."""
+    unread: int = 0
+    """By how much the number of packets that the journal's end names differs from `received`."""
     lost: int = 0
     """Sequence numbers that never came, or late."""
     dropped: int = 0
@@ -140,6 +144,8 @@ class Segment(msgspec.Struct, kw_only=True):
     width: int = 0
     height: int = 0
     """The largest picture in it, in pixels; 0: sound, or not known."""
+    spatial_layers: int = 0
+    """Of each picture, where its sender used several (VP9 SVC): many players show the smallest."""
     pictures: list[Picture] = []
     """In the order of time, the first one with the first key frame."""
     pictures_omitted: int = 0

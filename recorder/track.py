@@ -73,8 +73,7 @@ class TrackPipeline:
         self._audio = stream.codec == "opus"
         _, extension, self._content_type = container_of(stream.codec)
         self.path = folder / f"{track.segment_id}.{extension}"
-        channels = 1 if stream.channels == 1 else 2
-        self._file = TrackFile(self.path, stream.codec, stream.clock_rate_hz, channels, settings.index_bytes)
+        self._file = TrackFile(self.path, stream.codec, stream.clock_rate_hz, settings.index_bytes)
         self._reorder = Reorder(round(settings.gap_wait_s * 1e9))
         self._frames = FrameAssembler(stream.codec, stream.fmtp)
         quantum = FILL_QUANTUM_TICKS if self._audio else 1
@@ -91,6 +90,7 @@ class TrackPipeline:
         """Position of the first sample, and of the end of what is written, in ticks of the session clock."""
         self._end = 0
         self._toc = b""
+        self._stereo = False
         self._idle = "static" if track.kind == "screen" else "paused"
         self._last: Placed | None = None
         """The last picture, which is written when it is known how long it lasts."""
@@ -120,6 +120,7 @@ class TrackPipeline:
                 self._reception = record
             elif isinstance(record, JournalEnd):
                 self._ended_ns = record.arrival_ns
+                self._counts.unread = abs(record.packets - self._counts.received)
 
     def finish(self) -> Segment:
         """The journal is over: write what waits, close the file (durable), and say what is in it."""
@@ -144,6 +145,7 @@ class TrackPipeline:
             duration_ns=self._timeline.to_ns(self._end - begin) if begin is not None else 0,
             width=self._width,
             height=self._height,
+            spatial_layers=layers if (layers := self._frames.spatial_layers) > 1 else 0,
             pictures=self._pictures,
             pictures_omitted=self._pictures_omitted,
             gaps=[replace(gap, at_ns=gap.at_ns - late_ns) for gap in self._gaps],
@@ -208,6 +210,9 @@ class TrackPipeline:
             if self._audio:
                 self._file.write(frame.data, position - self._begin, frame.duration_ticks, frame.key)
                 self._toc = opus.concealment(frame.data)
+                if self._toc[0] & STEREO_BIT and not self._stereo:
+                    self._stereo = True
+                    self._file.stereo()
             else:
                 self._write_last(0)
                 self._last = Placed(frame, position, moved)

@@ -3,7 +3,8 @@
 Clusters of at most 1 s are flushed as they are full, so a file that is being made can be looked at and a killed
 process leaves at most the last second out of it (it is made anew from the journal anyway). The cues go into space that
 is reserved in the head; a file that outgrew it gets its cues by a second pass (`recorder.remux`). The head states the
-largest picture that was announced, from when that was on: all that follows stays where it is.
+largest picture that was announced, and stereo where some sound is, from when that was on: all that follows stays where
+it is.
 """
 
 import io
@@ -14,7 +15,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer, OutputContainer
 
-from recorder.head import SizeFields, find_size, with_room, write_size
+from recorder.head import ChannelFields, SizeFields, find_channels, find_size, with_room, write_channels, write_size
 from recorder.opus_head import template
 from recorder.remux import CLUSTER_MS, remux
 
@@ -34,17 +35,17 @@ class TrackFile:
 
     Raises av.FFmpegError, OSError, and HeadError where the muxer writes another head than it used to."""
 
-    def __init__(self, path: Path, codec: str, clock_rate_hz: int, channels: int, index_bytes: int) -> None:
+    def __init__(self, path: Path, codec: str, clock_rate_hz: int, index_bytes: int) -> None:
         self.path = path
         self._codec = codec
         self._time_base = Fraction(1, clock_rate_hz)
-        self._channels = channels
         self._index_bytes = index_bytes
         self._output: OutputContainer | None = None
         self._template: InputContainer | None = None
         self._size: tuple[int, int] | None = None
         """The largest."""
-        self._size_fields: SizeFields | None = None
+        self._channels = 1
+        self._fields: SizeFields | ChannelFields | None = None
         """Once the head is on disk."""
 
     def open(self, size: tuple[int, int] | None) -> None:
@@ -58,7 +59,7 @@ class TrackFile:
         format_name, _, _ = container_of(self._codec)
         self._output = av.open(str(self.path), "w", format=format_name, options=options)
         if size is None:
-            opened = av.open(io.BytesIO(template(self._channels)), "r", format="ogg")
+            opened = av.open(io.BytesIO(template(1)), "r", format="ogg")
             self._template = opened
             self._stream: av.stream.Stream = self._output.add_stream_from_template(opened.streams.audio[0])
         else:
@@ -71,7 +72,12 @@ class TrackFile:
     def enlarge(self, size: tuple[int, int]) -> None:
         """A larger picture than `open` or `enlarge` told of was announced."""
         self._size = size
-        self._state_size()
+        self._state()
+
+    def stereo(self) -> None:
+        """Some of the sound is; a decoder for two channels gives both the same where it is not."""
+        self._channels = 2
+        self._state()
 
     def write(self, data: bytes, pts: int, duration: int, key: bool) -> None:
         """`pts` in ticks of the RTP clock since the first sample, growing from call to call; `duration` 0: unknown."""
@@ -83,9 +89,9 @@ class TrackFile:
         packet.duration = duration
         packet.is_keyframe = key
         self._output.mux_one(packet)
-        if self._size is not None and self._size_fields is None:
-            self._size_fields = find_size(self.path)
-            self._state_size()
+        if self._fields is None:
+            self._fields = find_channels(self.path) if self._size is None else find_size(self.path)
+            self._state()
 
     def close(self) -> None:
         """Write cues and duration, make the file durable."""
@@ -100,21 +106,23 @@ class TrackFile:
             outgrown = True
         if self._template is not None:
             self._template.close()
+        self._state()  # the muxer wrote its head again
         if outgrown:
             larger = self.path.with_suffix(".cues")
             remux(self.path, larger, container_of(self._codec)[0], self._size)
             os.replace(larger, self.path)
-        else:
-            self._state_size()  # the muxer wrote its head again
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
 
-    def _state_size(self) -> None:
-        if self._size is not None and self._size_fields is not None:
-            write_size(self.path, self._size_fields, self._size)
+    def _state(self) -> None:
+        """Write into the head what is known now."""
+        if isinstance(self._fields, SizeFields) and self._size is not None:
+            write_size(self.path, self._fields, self._size)
+        elif isinstance(self._fields, ChannelFields) and self._channels > 1:
+            write_channels(self.path, self._fields, self._channels)
 
     def abandon(self) -> None:
         """Stop where it is, for good; never raises."""

@@ -15,8 +15,8 @@ import av
 import structlog
 
 from recorder import earlier_file
-from recorder.journal import FileHeader, Record, TrackHeader, TrackRecord
-from recorder.manifest import Segment
+from recorder.journal import FileHeader, JournalPacket, Record, TrackHeader, TrackRecord
+from recorder.manifest import PacketCounts, Segment
 from recorder.reader import JournalReader, JournalState
 from recorder.report import SegmentFigures
 from recorder.segment_probe import SegmentProbe
@@ -92,7 +92,7 @@ class TrackTask:
                 attempt += 1 if self._over and not isinstance(error, OSError) else 0
                 log.error("track_failed", journal=self._journal.name, reason=str(error)[:500], attempt=attempt)
                 if attempt >= ATTEMPTS or not self._journal.exists():
-                    return self._given_up(str(error))
+                    return await self._not_written(str(error))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -142,7 +142,29 @@ class TrackTask:
             if pipeline is not None:
                 await in_thread(self._threads, pipeline.abandon)
 
+    async def _not_written(self, problem: str) -> Segment:
+        segment = self._given_up(problem)
+        packets = await in_thread(self._threads, _count_packets, self._journal)
+        if packets is not None:
+            segment.packets = PacketCounts(received=packets, not_written=packets)
+        return segment
+
     def _given_up(self, problem: str) -> Segment:
         segment_id = self.header.segment_id if self.header else self._journal.stem.rpartition("-")[0]
         codec = self.header.stream.codec if self.header else ""
         return Segment(segment_id=segment_id, copy="server", state="failed", codec=codec, problem=problem[:500])
+
+
+def _count_packets(journal: Path) -> int | None:
+    """Of a journal that is over; None: it cannot be read."""
+    packets = 0
+    try:
+        reader = JournalReader(journal)
+        try:
+            while reader.state is JournalState.GROWING:
+                packets += sum(isinstance(record, JournalPacket) for record in reader.read())
+        finally:
+            reader.close()
+    except OSError:
+        return None
+    return packets

@@ -16,3 +16,4 @@ class CodedFrame(NamedTuple):
     """Decodable without any earlier frame."""
     size: tuple[int, int] | None
     """Width and height in pixels, of key frames."""
+    spatial_layers: int = 1

@@ -146,6 +146,7 @@ def keyframe(payload: bytes) -> bool:
 def frame(payloads: Sequence[bytes]) -> CodedFrame:
     """Join all payloads of one picture, in order and without a gap."""
     parts = []
+    layers = 1
     layer_open = key = False
     for number, payload in enumerate(payloads):
         descriptor = parse(payload)
@@ -154,11 +155,12 @@ def frame(payloads: Sequence[bytes]) -> CodedFrame:
         layer_open = not descriptor.ends_layer
         if number == 0:
             key = not descriptor.predicted and descriptor.spatial_id == 0
+        layers = max(layers, descriptor.spatial_id + 1)
         parts.append(payload[descriptor.size :])
     data = b"".join(parts)
     if layer_open or not data:
         raise PayloadError("VP9 picture without its end")
-    return CodedFrame(data, key, key_size(data) if key else None)
+    return CodedFrame(data, key, key_size(data) if key else None, layers)
 
 
 def key_size(data: bytes) -> tuple[int, int]:

@@ -129,7 +129,7 @@ def test_vp9_layers_of_one_picture_are_joined() -> None:
     assert vp9.parse(upper).spatial_id == 1
     assert not vp9.keyframe(upper)
     delta = bytes((0xEC, 1, 0x01, 0)) + b"base"
-    assert vp9.frame([delta, upper]) == CodedFrame(b"baseupper", False, None)
+    assert vp9.frame([delta, upper]) == CodedFrame(b"baseupper", False, None, 2)
 
 
 def test_an_av1_obu_with_a_wrong_size_field_is_refused() -> None:

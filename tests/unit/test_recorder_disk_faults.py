@@ -13,8 +13,9 @@ from av.error import OSError as MuxerDiskError
 from recorder import delivery, local_copy, track_task
 from recorder.delivery import Delivery
 from recorder.events import CaptureOpened, TakeOpened
+from recorder.grading import grade_take
 from recorder.local_copy import LocalCopy
-from recorder.manifest import Segment
+from recorder.manifest import PacketCounts, Segment, Take
 from recorder.recording_state import Capture
 from recorder.remux import RemuxedFile
 from recorder.settings import RecorderSettings
@@ -78,6 +79,9 @@ async def test_what_the_muxer_refuses_again_and_again_is_given_up(
     assert segment.state == "failed"
     assert "no such media" in segment.problem
     assert len(attempts) == ATTEMPTS
+    assert segment.packets == PacketCounts(received=20, not_written=20)
+    of_it = Take(take_id="tak_1", participant_id="par_1", kind="microphone", slot=0, segments=[segment])
+    assert grade_take(of_it, {}).reasons == [f"There is no file: {segment.problem}."], "all are accounted for"
 
 
 async def test_a_full_disk_is_no_fault_of_a_local_copy(

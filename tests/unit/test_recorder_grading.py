@@ -202,6 +202,20 @@ def test_a_packet_that_nobody_can_account_for_is_the_worst() -> None:
     )
 
 
+def test_a_journal_that_has_not_what_its_end_names_is_the_worst() -> None:
+    assert graded("microphone", sound(), packets=PacketCounts(received=50, written=50, unread=2)) == (
+        "F",
+        ["What became of 2 packets is not known."],
+    )
+
+
+def test_spatial_layers_are_told() -> None:
+    assert graded("camera", picture(), spatial_layers=2) == (
+        "D",
+        ["Its sender used 2 spatial layers, of which many players show the smallest."],
+    )
+
+
 def failed(id: str, received: int) -> Segment:
     packets = PacketCounts(received=received, awaiting_key=received)
     return segment(id, 0, 0, state="failed", problem="no frame could be decoded", packets=packets)

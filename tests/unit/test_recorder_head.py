@@ -45,7 +45,7 @@ def test_sound_and_what_is_too_narrow_or_cut_off_is_refused(tmp_path: Path) -> N
     with pytest.raises(HeadError, match="no element E0"):
         find_size(sound)
     narrow = bytes.fromhex("1654ae6b 8a ae88 e086 b081a0 ba8178")
-    with pytest.raises(HeadError, match="a size of 1 bytes"):
+    with pytest.raises(HeadError, match="a field of 1 bytes"):
         find_size(file_of(tmp_path / "narrow", narrow))
     with pytest.raises(HeadError):
         find_size(file_of(tmp_path / "empty"))

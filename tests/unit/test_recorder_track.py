@@ -7,7 +7,15 @@ import av
 import pytest
 
 from recorder import track
-from recorder.journal import JournalDropped, JournalPacket, JournalPicture, JournalReception, JournalReport, Record
+from recorder.journal import (
+    JournalDropped,
+    JournalEnd,
+    JournalPacket,
+    JournalPicture,
+    JournalReception,
+    JournalReport,
+    Record,
+)
 from recorder.manifest import PacketCounts, Picture, Reception, software
 from recorder.settings import RecorderSettings
 from sfu import interfaces as sfu_interfaces
@@ -274,6 +282,31 @@ def test_a_track_without_a_frame_says_so(tmp_path: Path) -> None:
     segment, path = make_file("vp8", [], tmp_path)
     assert (segment.state, segment.problem) == ("failed", "no frame could be decoded")
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("named", "unread"), [(300, 0), (303, 3), (298, 2)])
+def test_the_number_that_the_journals_end_names_is_compared(
+    named: int, unread: int, voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    segment, _ = make_file("opus", [*voice, JournalEnd(voice[-1].arrival_ns, named)], tmp_path)
+    assert segment.packets is not None
+    assert (segment.packets.received, segment.packets.unread) == (300, unread)
+    assert accounted(segment.packets)
+
+
+def test_spatial_layers_are_counted(tmp_path: Path) -> None:
+    """A second layer of each picture, which is 7 bytes of nothing here."""
+    packets = []
+    for packet in video_packets(encode("vp9", 5), PAYLOADS["vp9"]):
+        packets.append(packet._replace(sequence=2 * packet.sequence, marker=False))
+        if packet.marker:
+            upper = bytes((packet.payload[0] & ~0x02 | 0x0C,)) + packet.payload[1:3] + bytes((1 << 1 | 1, 0)) + bytes(7)
+            packets.append(packet._replace(sequence=2 * packet.sequence + 1, payload=upper))
+        else:
+            packets.append(packet._replace(sequence=2 * packet.sequence + 1, payload=b""))
+    segment, _ = make_file("vp9", packets, tmp_path / "layers")
+    assert segment.spatial_layers == 2
+    assert make_file("vp9", video_packets(encode("vp9", 5), PAYLOADS["vp9"]), tmp_path / "one")[0].spatial_layers == 0
 
 
 def test_what_the_node_dropped_is_counted(voice: list[JournalPacket], tmp_path: Path) -> None:
