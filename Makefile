@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A browser of your own for the tests: make test CHROMIUM=/path/to/chromium
 
-.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak fuzz chaos bench-record bench-sync clean
+.PHONY: help run test lint types-web browser whip-clients bench bench-janus bench-livekit profile load soak fuzz chaos bench-record bench-sync large clean
 
 help:
 	@echo 'make run    install into $(VENV) and start the studio on http://localhost:8080'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench-record  what recording costs the node and the recorder, and how soon the files are there'
 	@echo 'make bench-sync  how far sound, pictures and people in the files are from when they were captured'
 	@echo 'make fuzz   100,000 examples for every parser of what strangers send (50 times as many as make test)'
+	@echo 'make large  a browser seeks in a file of 2 GB (make test: 200 MB)'
 	@echo 'make chaos  50 power failures and 50 kills in the middle of recordings: what each costs'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
@@ -150,6 +151,9 @@ soak: $(VENV)/installed-dev
 
 chaos: $(VENV)/installed-dev
 	$(BIN)/python -m bench.chaos
+
+large: $(VENV)/installed-dev
+	STEMROOM_LARGE_BYTES=2147483648 $(BIN)/python -m pytest -s tests/browser/test_large_file.py $(PYTEST_ARGS)
 
 bench-record: $(VENV)/installed-dev
 	$(BIN)/python -m bench.record

@@ -82,6 +82,7 @@
 
   /** Frame numbers shown by the remote videos now (tests/support/media.py draws them); null where unreadable. */
   probe.numbers = () => probe.remoteVideos().map(readNumber);
+  probe.number = readNumber;
 
   function readNumber(video) {
     const canvas = document.createElement('canvas');
