@@ -73,6 +73,7 @@ def _segment_report(segment: Segment, figures: SegmentFigures | None) -> Segment
         codec=segment.codec,
         start_ns=segment.start_ns,
         start_bound_ns=segment.start_bound_ns,
+        drift_ppm=segment.drift_ppm,
         duration_ns=segment.duration_ns,
         torn=segment.torn,
         problem=segment.problem,

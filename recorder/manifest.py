@@ -40,6 +40,16 @@ class ClockCorrection(msgspec.Struct, frozen=True):
     applied_ns: int
 
 
+class MapPoint(msgspec.Struct, frozen=True):
+    """What a file shows at a time in it was captured at a time of the session. Between two points it is a line."""
+
+    file_ns: int
+    """As players count: 0 is the beginning."""
+    session_ns: int
+    bound_ns: int
+    """Error bound of `session_ns`, +-."""
+
+
 class Picture(msgspec.Struct, frozen=True):
     """From here on the picture has this size, or is another simulcast layer."""
 
@@ -136,9 +146,18 @@ class Segment(msgspec.Struct, kw_only=True):
     size_bytes: int = 0
     sha256: str = ""
     start_ns: int = 0
-    """First sample."""
+    """When what the file shows at its beginning was captured."""
     start_bound_ns: int = 0
     """Error bound of `start_ns`, +-."""
+    map: list[MapPoint] = []
+    """Of a server file: at its beginning, every minute, on both sides of each correction, at its end; both times grow.
+    Empty for a local copy, and for a file of a version that did not make it: then `start_ns` is all."""
+    map_basis: str = ""
+    """`shared`: by sender reports of all streams that came over the same connection, so that sound and picture of a
+    participant fit each other better than the bound says. `own`: by those of this stream. `arrival`: without any."""
+    drift_ppm: float | None = None
+    """By how much the session clock is faster than the sender's clock of this stream; None: not known, as in a file of
+    less than a minute."""
     duration_ns: int = 0
     """To the end of the last audio frame; of a picture, until the track ended."""
     width: int = 0

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from recorder.clock_facts import ClockFacts
 from recorder.events import TakeOpened
 from recorder.manifest import Redacted, Segment
 from recorder.report import SegmentFigures
@@ -17,6 +18,8 @@ class Delivered(msgspec.Struct):
     take: TakeOpened | None = None
     figures: SegmentFigures | None = None
     """Of a server file; None: an earlier version made it."""
+    clock: ClockFacts | None = None
+    """Of a server file; None: an earlier version made it. `segment` has the session times of its own timeline."""
 
 
 decode = msgspec.json.Decoder(Delivered).decode

@@ -5,11 +5,14 @@ Times are int64 nanoseconds on the session clock.
 
 import hashlib
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Protocol, TypeVar
 
 DRIFT_NS = 250_000_000
 """A file follows its sender's clock, which may have run apart from the session clock by so much before it is put right
 (`recorder.timeline.LIMIT_NS`)."""
+DRIFT = Fraction(500, 1_000_000)
+"""How fast it may run apart without being put right."""
 PACKET_NS = 120_000_000
 """The longest packet of sound (RFC 6716 2.1.4), and longer than what one frame of a camera is shown."""
 
@@ -34,7 +37,7 @@ def concerns(marked: Range, start_ns: int, bound_ns: int, duration_ns: int | Non
     """Whether a file may hold something of a range. `start_ns`, `bound_ns`: its first sample, and +- how well that is
     known; `duration_ns`: None while it still grows."""
     reach_ns = bound_ns + DRIFT_NS + PACKET_NS
-    over_before = duration_ns is not None and start_ns + duration_ns + reach_ns < marked.start_ns
+    over_before = duration_ns is not None and start_ns + duration_ns * (1 + DRIFT) + reach_ns < marked.start_ns
     return not over_before and start_ns - reach_ns <= marked.stop_ns
 
 

@@ -33,7 +33,8 @@ from recorder.redactions import Redactions
 from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
 from recorder.track_file import container_of
-from recorder.track_task import POLL_S, TrackTask
+from recorder.track_map import placed_together
+from recorder.track_task import POLL_S, TrackTask, in_thread
 
 log = structlog.get_logger()
 
@@ -78,6 +79,9 @@ class RecordingWork:
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
         self._redactions = Redactions(work, delivery, threads, self._write)
+        self._placed: dict[str, Segment] = {}
+        """Server files with what is known of their capture times from all of `_segments`, of which there were"""
+        self._placed_of = 0
         self._manifest = self._read(MANIFEST_NAME)
         self._report = self._read(REPORT_NAME)
         self._unsaved: dict[str, bytes] = {}
@@ -122,6 +126,7 @@ class RecordingWork:
                     self._find_journals(group)
                     self._read_events()
                     self._begin_local_copies(group)
+                    await self._place()
                     self._begin_redactions(group)
                     idle = all(task.done() for task in self._tasks.values())
                     growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
@@ -197,7 +202,7 @@ class RecordingWork:
                 else:
                     ids = (self._state.session_id, self._state.recording_id)
                     await self._delivery.deliver(segment, task.path, take, *ids, upload)
-            done = Delivered(take.take_id, segment, time.time(), take, task.figures)
+            done = Delivered(take.take_id, segment, time.time(), take, task.figures, task.clock)
             self._remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
@@ -235,24 +240,43 @@ class RecordingWork:
         for segment_id, done in self._segments.items():
             name = redacted_memo(segment_id)
             before = self._tasks.get(name)
-            if (before is None or before.done()) and self._redactions.is_due(done.segment, self._state):
-                redacting = partial(self._redactions.bring_up_to_date, done.segment, self._state)
+            segment = self._placed.get(segment_id, done.segment)
+            if (before is None or before.done()) and self._redactions.is_due(segment, self._state):
+                redacting = partial(self._redactions.bring_up_to_date, segment, self._state)
                 self._tasks[name] = group.create_task(self._guarded(name, redacting), name=name)
+
+    async def _place(self) -> None:
+        """When there are more files than before."""
+        if len(self._segments) == self._placed_of:
+            return
+        self._placed_of = len(self._segments)
+        known = {
+            segment_id: (done.segment, done.take.participant_id, done.clock)
+            for segment_id, done in self._segments.items()
+            if done.take is not None and done.clock is not None
+        }
+        self._placed = await in_thread(self._threads, placed_together, known)
 
     async def _write_manifest(self, state: RecordingState) -> None:
         """When it is not what was written last."""
         server: dict[str, list[Segment]] = {}
         local: dict[str, Segment] = {}
+        await self._place()
         for segment_id, done in sorted(self._segments.items()):
             if done.take is not None:
                 state.takes.setdefault(done.take_id, done.take)
             if done.segment.copy == "local":
                 local[segment_id] = self._redactions.shown(done.segment, state)
             else:
-                server.setdefault(done.take_id, []).append(self._redactions.shown(done.segment, state))
+                shown = self._placed.get(segment_id, done.segment)
+                server.setdefault(done.take_id, []).append(self._redactions.shown(shown, state))
         manifest = state.manifest(server, local)
         data = encode(manifest)
         if data != self._manifest or not self._report:
+            for segment_id, segment in self._placed.items():
+                take = self._segments[segment_id].take
+                assert take is not None, "it was placed"
+                await self._delivery.write_row(segment, take, state.recording_id)
             await self._write_report(manifest)
             await self._delivery.finish(manifest, data)
             self._manifest = data

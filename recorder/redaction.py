@@ -19,6 +19,7 @@ import av
 from recorder.manifest import Interval, Segment
 from recorder.off_record import DRIFT_NS, Range
 from recorder.remux import Change, remux
+from recorder.track_map import in_file
 from sfu.codecs import opus
 from sfu.codecs.payload import PayloadError
 
@@ -43,10 +44,13 @@ def cuts_of(ranges: Iterable[Range], segment: Segment) -> list[Cut]:
     """In the order of time, without overlaps."""
     cuts: list[Cut] = []
     for marked in sorted(ranges, key=lambda one: one.start_ns):
-        begin_ns, end_ns = marked.start_ns - segment.start_ns, marked.stop_ns - segment.start_ns
-        drift_ns = min(DRIFT_NS, max(0, int(end_ns * DRIFT)))
-        reach_ns = segment.start_bound_ns + drift_ns + ROUNDED_NS
-        cut = Cut(begin_ns - reach_ns, end_ns + reach_ns)
+        if segment.map:
+            begin_ns, before_ns = in_file(segment, marked.start_ns)
+            end_ns, behind_ns = in_file(segment, marked.stop_ns)
+        else:
+            begin_ns, end_ns = marked.start_ns - segment.start_ns, marked.stop_ns - segment.start_ns
+            before_ns = behind_ns = segment.start_bound_ns + min(DRIFT_NS, max(0, int(end_ns * DRIFT)))
+        cut = Cut(begin_ns - before_ns - ROUNDED_NS, end_ns + behind_ns + ROUNDED_NS)
         if cuts and cut.begin_ns <= cuts[-1].end_ns:
             cut = Cut(cuts[-1].begin_ns, max(cuts.pop().end_ns, cut.end_ns))
         cuts.append(cut)

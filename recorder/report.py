@@ -119,6 +119,7 @@ class SegmentReport(msgspec.Struct, kw_only=True):
     start_ns: int
     """As in the manifest, like all down to `packets`."""
     start_bound_ns: int
+    drift_ppm: float | None = None
     duration_ns: int
     torn: bool
     problem: str

@@ -13,12 +13,13 @@ was already placed. Every decision is kept as a `Correction`.
 A frame that cannot be placed is left out and counted, and with it the frames that need it, up to the next key frame.
 
 Waiting is by the journal's clock, so the same journal always gives the same placing. The anchor itself uses neither
-sender reports nor one-way delay yet: its error bound is START_BOUND_NS.
+sender reports nor one-way delay: `notes` keeps what `recorder.track_map` makes better session times of.
 """
 
 from collections import deque
 from typing import NamedTuple
 
+from recorder.clock_facts import ClockNotes
 from recorder.frames import MediaFrame
 
 WINDOW_NS = 1_000_000_000
@@ -35,7 +36,7 @@ MAX_CORRECTIONS = 1_000
 SETTLE_NS = 10_000_000_000
 """How long the anchor may turn out to be late. A clock that drifts by 300 ppm moves by 3 ms meanwhile."""
 START_BOUND_NS = 50_000_000
-"""One-way delay and the sender's pipeline, which the arrival time includes."""
+"""Of a session time by the anchor alone: one-way delay and the sender's pipeline, which the arrival time includes."""
 
 
 class Placed(NamedTuple):
@@ -59,6 +60,7 @@ class Correction(NamedTuple):
 class Timeline:
     def __init__(self, clock_rate_hz: int, zero_ns: int, quantum_ticks: int = 1) -> None:
         """`zero_ns`: the session clock's zero on the journal's clock. Corrections are multiples of `quantum_ticks`."""
+        self.notes = ClockNotes(clock_rate_hz, zero_ns)
         self.corrections: list[Correction] = []
         self.stray = 0
         """Packets of frames with a timestamp far from all others, or from their arrival."""
@@ -107,8 +109,10 @@ class Timeline:
     def report(self, arrival_ns: int, ntp_timestamp: int, rtp_timestamp: int) -> list[Placed]:
         """A sender report (RFC 3550 6.4.1) came: what the sender's own clock says about its RTP clock."""
         if self._timestamp is not None:
-            self._mapping = (ntp_timestamp * self._rate >> 32) - self._unwrap(rtp_timestamp)
+            unwrapped = self._unwrap(rtp_timestamp)
+            self._mapping = (ntp_timestamp * self._rate >> 32) - unwrapped
             self._mapped_ns = arrival_ns
+            self.notes.reported(arrival_ns, ntp_timestamp, unwrapped)
         return self.advance(arrival_ns)
 
     def advance(self, now_ns: int) -> list[Placed]:
@@ -146,6 +150,7 @@ class Timeline:
                 break
             if self._offset is None:
                 self._offset = self._lateness()
+                self.notes.began(frame.arrival_ns, self._offset)
             else:
                 self._decide(out)
         if self._anchor_mapping is None and not self._waiting:
@@ -205,6 +210,7 @@ class Timeline:
         self._offset += applied
         if applied:
             self._settled_ns = self._now_ns
+            self.notes.began(self._waiting[0][0].arrival_ns, self._offset)
         self._expected = measured - applied
         self._moved = self._moved or applied != 0
         if len(self.corrections) < MAX_CORRECTIONS:
@@ -235,5 +241,6 @@ class Timeline:
         self._last = position
         # Of video no duration is known; containers count in milliseconds.
         self._end = position + (frame.duration_ticks or self._rate // 1000)
+        self.notes.placed(frame, position)
         out.append(Placed(frame, position, self._moved))
         self._moved = False

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from recorder.clock_facts import ClockFacts
 from recorder.frames import FrameAssembler, MediaFrame
 from recorder.journal import (
     FileHeader,
@@ -22,6 +23,7 @@ from recorder.journal import (
     TrackHeader,
 )
 from recorder.manifest import ClockCorrection, Gap, PacketCounts, Picture, Reception, Segment, software
+from recorder.opus_head import PRE_SKIP_TICKS
 from recorder.reorder import Missing, Ordered, Reorder
 from recorder.settings import RecorderSettings
 from recorder.timeline import START_BOUND_NS, Placed, Timeline
@@ -118,12 +120,19 @@ class TrackPipeline:
                 self._picture(record)
             elif isinstance(record, JournalReception):
                 self._reception = record
+                self._timeline.notes.round_trip(record.arrival_ns, 1_000 * record.reception.round_trip_us)
             elif isinstance(record, JournalEnd):
                 self._ended_ns = record.arrival_ns
                 self._counts.unread = abs(record.packets - self._counts.received)
 
+    def clock_facts(self) -> ClockFacts:
+        """What the journal says about the sender's clocks, up to now."""
+        delay_ns = self._timeline.to_ns(PRE_SKIP_TICKS) if self._audio else 0
+        return self._timeline.notes.facts(self._begin or 0, self._track.stream.connection, delay_ns)
+
     def finish(self) -> Segment:
-        """The journal is over: write what waits, close the file (durable), and say what is in it."""
+        """The journal is over: write what waits, close the file (durable), and say what is in it. Its session times are
+        those of the timeline; `clock_facts` makes better ones of them."""
         self._assemble(self._reorder.flush())
         missing = self._frames.missing
         for frame in self._frames.flush():

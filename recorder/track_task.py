@@ -15,6 +15,7 @@ import av
 import structlog
 
 from recorder import earlier_file
+from recorder.clock_facts import ClockFacts
 from recorder.journal import FileHeader, JournalPacket, Record, TrackHeader, TrackRecord
 from recorder.manifest import PacketCounts, Segment
 from recorder.reader import JournalReader, JournalState
@@ -68,6 +69,8 @@ class TrackTask:
         """The file."""
         self.figures: SegmentFigures | None = None
         """What was found in it; None until it is complete."""
+        self.clock: ClockFacts | None = None
+        """What its journal says about the sender's clocks; None until it is complete."""
         self._journal = journal
         self._folder = folder
         self._settings = settings
@@ -128,6 +131,7 @@ class TrackTask:
                 return self._given_up(reader.problem or "the journal has no header")
             segment = await in_thread(self._threads, pipeline.finish)
             self.figures = await in_thread(self._threads, probe.finish)
+            self.clock = pipeline.clock_facts()
             note_end(segment, reader)
             if segment.torn:
                 log.warning(

@@ -5,6 +5,7 @@ nobody can claim another participant's SSRC. A sender that changes to another co
 was bound to it ends, and begins anew as another track with the next packet index.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Callable
 
@@ -87,6 +88,7 @@ class Inbound:
         self._extensions: dict[str, int] = {}
         self._layouts: dict[str, LayoutCache] = {}
         """By codec; the one without a name is that of all others."""
+        self._connection = secrets.token_hex(8)
         self._clock = SenderClock()
         self._round_trip = RoundTrip()
         self._touched = touched
@@ -267,6 +269,7 @@ class Inbound:
                 clock_rate_hz=codec.clock_rate_hz,
                 channels=2 if codec.name == "opus" else 0,
                 fmtp=OPUS_PARAMETERS if codec.name == "opus" else codec.fmtp,
+                connection=self._connection,
             )
             history = History(self._limits.history_s, self._limits.history_packets)
             about = (info, index, keys, layouts, self.arrivals, self._touched, history)

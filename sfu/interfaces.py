@@ -127,6 +127,8 @@ class StreamInfo(msgspec.Struct, frozen=True):
     channels: int
     """Audio channels by the negotiated fmtp (1 or 2), 0 for video."""
     fmtp: str
+    connection: str = ""
+    """The same for all streams that came over one transport: their sender reports are of one clock. Empty: not said."""
 
 
 class Reception(NamedTuple):

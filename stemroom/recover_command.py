@@ -12,6 +12,7 @@ from recorder.manifest import Segment
 from recorder.reader import JournalReader
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
+from recorder.track_map import placed_alone
 from recorder.track_task import note_end
 from stemroom.journal_records import every_record
 
@@ -49,6 +50,8 @@ def _make(reader: JournalReader, into: Path, settings: RecorderSettings) -> tupl
         for record in records:
             pipeline.feed([record])
         segment = pipeline.finish()
+        if segment.state != "failed":
+            segment = placed_alone(segment, pipeline.clock_facts())
         if segment.state == "failed":
             raise RecoverError(f"{name}: {segment.problem}")
     except BaseException:

@@ -80,6 +80,15 @@ def test_the_round_trip_to_each_is_known_though_nothing_was_lost(evidence: Evide
 
 
 @pytest.mark.parametrize("name", PEOPLE)
+def test_sound_and_picture_are_placed_by_one_clock_from_beginning_to_end(evidence: Evidence, name: str) -> None:
+    for file in evidence.of(name, "server"):
+        assert file.segment["map_basis"] == "shared"
+        first, *_, last = file.segment["map"]
+        assert (first["file_ns"], last["file_ns"]) == (0, pytest.approx(file.segment["duration_ns"], abs=S // 1000))
+        assert (first["session_ns"], first["bound_ns"]) == (file.segment["start_ns"], file.segment["start_bound_ns"])
+
+
+@pytest.mark.parametrize("name", PEOPLE)
 def test_the_frame_number_is_readable_in_what_each_sees(evidence: Evidence, name: str) -> None:
     numbers = evidence.people[name].notes["numbers"]
     assert len(numbers) >= 2

@@ -12,18 +12,22 @@ from pathlib import Path
 from recorder.journal import (
     FileHeader,
     JournalPacket,
+    JournalReception,
+    JournalReport,
     Record,
     RecordingHeader,
     TrackHeader,
     encode_end,
     encode_head,
+    encode_reception,
+    encode_report,
     packet_parts,
     track_name,
 )
 from recorder.manifest import Segment
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
-from sfu.interfaces import StreamInfo
+from sfu.interfaces import Reception, StreamInfo
 
 ZERO_NS = 5_000_000_000_000
 MS = 1_000_000
@@ -112,6 +116,22 @@ def moved(packets: Iterable[JournalPacket], by_ns: int) -> list[JournalPacket]:
     return [packet._replace(arrival_ns=packet.arrival_ns + by_ns) for packet in packets]
 
 
+def told(
+    packets: Sequence[JournalPacket], rate_hz: int, *, delay_ms: int, round_trip_ms: int = 0, pipeline_ms: int = 0
+) -> list[JournalPacket | JournalReport | JournalReception]:
+    """The same on a path of `delay_ms`, their sender's encoder slower by `pipeline_ms`, with a sender report each
+    second by a clock that counts from the session's zero, and at the end what the node knows of the path."""
+    first = packets[0]
+    late: list[JournalPacket | JournalReport | JournalReception] = list(moved(packets, (delay_ms + pipeline_ms) * MS))
+    for at_ns in range(first.arrival_ns, max(packet.arrival_ns for packet in packets), S):
+        ntp = -(-(at_ns - ZERO_NS << 32) // S)
+        rtp = (first.timestamp + (at_ns - first.arrival_ns) * rate_hz // S) & 0xFFFFFFFF
+        late.append(JournalReport(at_ns + delay_ms * MS, ntp, rtp))
+    late.sort(key=lambda record: record.arrival_ns)
+    reception = Reception(round_trip_ms * 1_000, len(packets), 0, 0, 0, 0, 0)
+    return [*late, JournalReception(late[-1].arrival_ns, reception)]
+
+
 def pipeline(codec: str, folder: Path, settings: RecorderSettings | None = None, **changes: str) -> TrackPipeline:
     track = track_header(codec, **changes)
     return TrackPipeline(file_header(track), track, folder, settings or RecorderSettings())
@@ -134,10 +154,18 @@ def make_file(
     return made.finish(), made.path
 
 
-def journal_bytes(track: TrackHeader, packets: Iterable[JournalPacket], *, end: bool = True) -> bytes:
+def journal_bytes(
+    track: TrackHeader, packets: Iterable[JournalPacket | JournalReport | JournalReception], *, end: bool = True
+) -> bytes:
     parts = [encode_head(file_header(track))]
     count = 0
     for packet in packets:
+        if isinstance(packet, JournalReport):
+            parts.append(encode_report(*packet))
+            continue
+        if isinstance(packet, JournalReception):
+            parts.append(encode_reception(*packet))
+            continue
         arrival_ns, sequence, timestamp, marker, payload = packet
         parts += packet_parts(arrival_ns / 1e9, sequence, timestamp, marker, payload)
         count += 1
@@ -146,7 +174,13 @@ def journal_bytes(track: TrackHeader, packets: Iterable[JournalPacket], *, end: 
     return b"".join(parts)
 
 
-def write_journal(folder: Path, track: TrackHeader, packets: Iterable[JournalPacket], *, end: bool = True) -> Path:
+def write_journal(
+    folder: Path,
+    track: TrackHeader,
+    packets: Iterable[JournalPacket | JournalReport | JournalReception],
+    *,
+    end: bool = True,
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / track_name(track.segment_id, EPOCH)
     path.write_bytes(journal_bytes(track, packets, end=end))
