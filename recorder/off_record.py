@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Protocol, TypeVar
 
 DRIFT_NS = 250_000_000
-"""A file follows its sender's clock, which may have run apart from the session clock by so much before it is put right
+"""A file follows its sender's clock. When that stops or jumps by less, nothing is put right
 (`recorder.timeline.LIMIT_NS`)."""
 DRIFT = Fraction(500, 1_000_000)
-"""How fast it may run apart without being put right."""
+"""How fast it may drift, which is not put right at all (`recorder.timeline.MAX_DRIFT_PPM`)."""
 PACKET_NS = 120_000_000
 """The longest packet of sound (RFC 6716 2.1.4), and longer than what one frame of a camera is shown."""
 

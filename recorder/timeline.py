@@ -10,6 +10,9 @@ nothing moves. If none does, and the sender's next report still gives its RTP cl
 is the network too. Else it was the RTP clock, and the anchor moves by the smallest disagreement, never back into what
 was already placed. Every decision is kept as a `Correction`.
 
+A sender's clock that runs faster or slower than ours is no fault: the file goes on in the sender's time, without steps,
+and what is expected of arrivals follows the quickest frames of each DRIFT_BLOCK_NS, at most as fast as quartz drifts.
+
 A frame that cannot be placed is left out and counted, and with it the frames that need it, up to the next key frame.
 
 Waiting is by the journal's clock, so the same journal always gives the same placing. The anchor itself uses neither
@@ -33,6 +36,8 @@ FAR_NS = 10_000_000_000
 nothing, and would be bridged with hours of silence."""
 MAX_CORRECTIONS = 1_000
 """Kept as data; later ones are applied all the same."""
+DRIFT_BLOCK_NS = 30_000_000_000
+MAX_DRIFT_PPM = 500
 SETTLE_NS = 10_000_000_000
 """How long the anchor may turn out to be late. A clock that drifts by 300 ppm moves by 3 ms meanwhile."""
 START_BOUND_NS = 50_000_000
@@ -84,6 +89,10 @@ class Timeline:
         """Session ticks = unwrapped timestamp + offset."""
         self._expected = 0
         """How much later than their session time frames arrive, for want of a correction that could be applied."""
+        self._drift = 0
+        """How much later frames arrive by now because the sender's clock is slower than ours, in ticks."""
+        self._block: tuple[int, int] | None = None
+        """Of the present DRIFT_BLOCK_NS: its beginning on the journal's clock, and the least that a frame was late."""
         self._end: int | None = None
         """First session tick behind everything that was placed."""
         self._last: int | None = None
@@ -92,7 +101,8 @@ class Timeline:
         self._mapped_ns = 0
         """Its arrival."""
         self._anchor_mapping: int | None = None
-        """The mapping to which the offset belongs."""
+        """The mapping to which the offset belongs; follows the drift between both clocks of the sender, at"""
+        self._anchored_ns = 0
         self._waiting: deque[tuple[MediaFrame, int]] = deque()
         """With unwrapped timestamps. Bounded by what arrives in WINDOW_NS behind one frame, and by Reorder."""
         self._moved = False
@@ -153,8 +163,13 @@ class Timeline:
                 self.notes.began(frame.arrival_ns, self._offset)
             else:
                 self._decide(out)
-        if self._anchor_mapping is None and not self._waiting:
-            self._anchor_mapping = self._mapping
+        if not self._waiting and self._mapping is not None and self._mapped_ns != self._anchored_ns:
+            if self._anchor_mapping is None:
+                self._anchor_mapping = self._mapping
+            else:
+                most = self._most_drift(self._mapped_ns - self._anchored_ns)
+                self._anchor_mapping += max(-most, min(most, self._mapping - self._anchor_mapping))
+            self._anchored_ns = self._mapped_ns
         return out
 
     def _can_decide(self, frame: MediaFrame) -> bool:
@@ -179,7 +194,7 @@ class Timeline:
 
     def _deviation(self, frame: MediaFrame, unwrapped: int) -> int:
         assert self._offset is not None
-        return self._arrival(frame) - unwrapped - self._offset - self._expected
+        return self._arrival(frame) - unwrapped - self._offset - self._drift - self._expected
 
     def _disagrees(self, frame: MediaFrame, unwrapped: int) -> bool:
         return frame.on_time and abs(self._deviation(frame, unwrapped)) > self._limit
@@ -199,7 +214,7 @@ class Timeline:
             return
         assert self._offset is not None
         first = self._waiting[0][1] + self._offset
-        measured = self._lateness() - self._offset
+        measured = self._lateness() - self._offset - self._drift
         if self._clock_is_steady(self._waiting[0][0]):
             applied = 0
         else:
@@ -217,10 +232,27 @@ class Timeline:
             at_ns = self.to_ns(first + applied)
             self.corrections.append(Correction(at_ns, self.to_ns(measured), self.to_ns(applied)))
 
+    def _follow(self, arrival_ns: int, late: int) -> None:
+        """A frame was so many ticks late, the drift included."""
+        if self._block is None:
+            self._block = arrival_ns, late
+        begin_ns, least = self._block
+        passed_ns = arrival_ns - begin_ns
+        if passed_ns < DRIFT_BLOCK_NS:
+            self._block = begin_ns, min(least, late)
+            return
+        most = self._most_drift(passed_ns)
+        self._drift += max(-most, min(most, least - self._drift))
+        self._block = arrival_ns, late
+
+    def _most_drift(self, passed_ns: int) -> int:
+        return max(0, self.to_ticks(passed_ns)) * MAX_DRIFT_PPM // 1_000_000
+
     def _place(self, frame: MediaFrame, unwrapped: int, out: list[Placed]) -> None:
         assert self._offset is not None
         position = unwrapped + self._offset
-        if abs(position - self._arrival(frame)) > self._far:
+        late = self._arrival(frame) - position
+        if abs(late - self._drift) > self._far:
             self.stray += frame.packets
             self._left_out = True
             return
@@ -237,7 +269,9 @@ class Timeline:
         if self._settled_ns is None:
             self._settled_ns = frame.arrival_ns + SETTLE_NS
         if frame.on_time and frame.arrival_ns < self._settled_ns:
-            self.late_ticks = max(self.late_ticks, position - self._arrival(frame))
+            self.late_ticks = max(self.late_ticks, -late)
+        if frame.on_time:
+            self._follow(frame.arrival_ns, late - self._expected)
         self._last = position
         # Of video no duration is known; containers count in milliseconds.
         self._end = position + (frame.duration_ticks or self._rate // 1000)
