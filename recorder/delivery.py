@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from recorder.events import TakeOpened
-from recorder.manifest import CONTENT_TYPE, Manifest, Redacted, Segment, file_key, manifest_key
+from recorder.manifest import CONTENT_TYPE, Manifest, Redacted, Segment, file_key, manifest_key, recording_prefix
 from recorder.progressive import GrowingFile, ProgressiveUpload
 from recorder.report import report_key
 from storage import models
@@ -113,7 +113,7 @@ class Delivery:
                     if upload is None or not await upload.complete():
                         await self._store.put_file(segment.object_key, path, content_type=segment.content_type)
                     there = True
-                await self._verify(segment.object_key, segment.size_bytes, segment.sha256)
+                await self.verify(segment.object_key, segment.size_bytes, segment.sha256)
             except (ObjectStoreError, OSError) as error:
                 self.upload_errors += 1
                 there = there and not isinstance(error, Corrupt)
@@ -209,23 +209,27 @@ class Delivery:
 
     async def deliver_redacted(self, segment: Segment, path: Path, redacted: Redacted) -> None:
         """The file of `redacted`, and the row that says so; nothing is put where it is without a file."""
-        ids = {"segment_id": segment.segment_id}
 
         async def put() -> None:
             await self._store.put_file(redacted.object_key, path, content_type=segment.content_type)
-            await self._verify(redacted.object_key, redacted.size_bytes, redacted.sha256)
+            await self.verify(redacted.object_key, redacted.size_bytes, redacted.sha256)
 
         if redacted.object_key:
-            await persistently("redacted_upload", put, **ids)
+            await persistently("redacted_upload", put, segment_id=segment.segment_id)
+        await self.write_redaction(segment.segment_id, redacted)
+
+    async def write_redaction(self, segment_id: str, redacted: Redacted) -> None:
+        """The row."""
         row = models.Redaction(
-            segment_id=segment.segment_id,
+            segment_id=segment_id,
             object_key=redacted.object_key,
             size_bytes=redacted.size_bytes,
             sha256=redacted.sha256,
             off_record=",".join(redacted.off_record),
             problem=redacted.problem[:500],
+            whole_gone=redacted.whole_gone,
         )
-        await persistently("redaction_row", lambda: self._catalog.upsert_redaction(row), **ids)
+        await persistently("redaction_row", lambda: self._catalog.upsert_redaction(row), segment_id=segment_id)
 
     async def forget_redaction(self, segment_id: str) -> None:
         """Its row: the whole file is on the record again."""
@@ -243,7 +247,21 @@ class Delivery:
 
         await persistently("chunks_delete", delete, prefix=prefix)
 
-    async def _verify(self, key: str, size_bytes: int, sha256: str) -> None:
+    async def forget_segment(self, session_id: str, recording_id: str, segment_id: str, but: str) -> None:
+        """Delete whatever is in the store of a segment, also uploads that are not complete, `but` one object."""
+        prefix = f"{recording_prefix(session_id, recording_id)}/"
+
+        async def delete() -> None:
+            for key in [info.key async for info in self._store.list(prefix) if segment_id in info.key]:
+                if key != but:
+                    await self._store.delete(key)
+            for upload in [upload async for upload in self._store.uploads(prefix) if segment_id in upload.key]:
+                await self._store.abort_upload(upload.key, upload.upload_id)
+
+        await persistently("segment_purge", delete, segment_id=segment_id)
+
+    async def verify(self, key: str, size_bytes: int, sha256: str) -> None:
+        """Read an object back and compare. Raises Corrupt, and ObjectStoreError."""
         info = await self._store.head(key)
         if info.size_bytes != size_bytes:
             raise Corrupt(key)

@@ -117,6 +117,15 @@ class NoticeEnded(msgspec.Struct, tag_field="type", tag="notice_ended", kw_only=
     at_ns: int
 
 
+class Purged(msgspec.Struct, tag_field="type", tag="purged", kw_only=True):
+    """From here on these ranges are to be gone for good, with all that files were made from: never taken back."""
+
+    off_record_ids: list[str]
+    purged_by: str
+    """As `OffRecordMarked.marked_by`."""
+    at_ns: int
+
+
 class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped", kw_only=True):
     stopped_ns: int
     reason: str = ""
@@ -135,6 +144,7 @@ RecordingEvent = (
     | CaptureFinished
     | OffRecordMarked
     | OffRecordUnmarked
+    | Purged
     | NoticeGiven
     | NoticeEnded
     | RecordingStopped

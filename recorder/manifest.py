@@ -129,6 +129,8 @@ class Redacted(msgspec.Struct, frozen=True, kw_only=True):
     """Where sound is silent and pictures are missing, by stream: a picture begins again with a key frame."""
     problem: str = ""
     """Why it could not be made."""
+    whole_gone: bool = False
+    """The whole file was purged, with all that it was made from."""
 
 
 class Segment(msgspec.Struct, kw_only=True):
@@ -249,6 +251,10 @@ class OffRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The participant; empty: whoever has the host link, from outside of the room."""
     marked_ns: int
     """When it was marked."""
+    purged_by: str = ""
+    """As `marked_by`."""
+    purged_ns: int | None = None
+    """When a host had it purged; None: nobody did."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):

@@ -28,7 +28,7 @@ from recorder.manifest import Manifest, Segment, encode, file_key
 from recorder.memo import EVENTS_PREFIX, Delivered, decode, redacted_memo
 from recorder.progressive import GrowingFile
 from recorder.reader import JournalReader, JournalState
-from recorder.recording_state import Capture, RecordingState
+from recorder.recording_state import Capture, RecordingState, unfinished
 from recorder.redactions import Redactions
 from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
@@ -128,6 +128,7 @@ class RecordingWork:
                     self._begin_local_copies(group)
                     await self._place()
                     self._begin_redactions(group)
+                    self._begin_purges(group)
                     idle = all(task.done() for task in self._tasks.values())
                     growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
                     if self._state is not None and self._tracks_done() and (self._stopped or not growing):
@@ -245,6 +246,25 @@ class RecordingWork:
                 redacting = partial(self._redactions.bring_up_to_date, segment, self._state)
                 self._tasks[name] = group.create_task(self._guarded(name, redacting), name=name)
 
+    def _begin_purges(self, group: asyncio.TaskGroup) -> None:
+        if self._state is None or not self._state.purged:
+            return
+        open_captures = [one for one in self._state.captures.values() if one.finished_chunks is None]
+        whole = [self._placed.get(id, done.segment) for id, done in self._segments.items()]
+        for segment in [*whole, *map(unfinished, open_captures)]:
+            name = f"{segment.segment_id} purge"
+            before = self._tasks.get(name)
+            if (before is None or before.done()) and self._redactions.is_purge_due(segment, self._state):
+                purging = partial(self._purge, segment, self._state)
+                self._tasks[name] = group.create_task(self._guarded(name, purging), name=name)
+
+    async def _purge(self, segment: Segment, state: RecordingState, _: str) -> None:
+        done = self._segments.get(segment.segment_id)
+        if done is not None and done.figures is not None:
+            done.figures = self._redactions.without_ranges(done.figures, segment, state)
+            self._remember(done)
+        await self._redactions.purge(segment, state, self._spool, redacted_memo(segment.segment_id))
+
     async def _place(self) -> None:
         """When there are more files than before."""
         if len(self._segments) == self._placed_of:
@@ -319,11 +339,12 @@ class RecordingWork:
         except FileNotFoundError:
             return b""
 
-    def _write(self, name: str, data: bytes) -> None:
-        """Now, or later when the disk fails. Losing it costs work, nothing else."""
+    def _write(self, name: str, data: bytes) -> bool:
+        """Now, or later when the disk fails: whether it is durable. Losing it costs work, nothing else."""
         self._unsaved[name] = data
         self._save_at_s = 0.0
         self._save(time.monotonic())
+        return not self._unsaved
 
     def _save(self, now_s: float) -> None:
         """Each file whole or not at all, and durable: a journal is deleted because its memo is there."""

@@ -18,6 +18,7 @@ from recorder.events import (
     OffRecordUnmarked,
     ParticipantGone,
     ParticipantSeen,
+    Purged,
     RecordingEvent,
     RecordingStarted,
     RecordingStopped,
@@ -71,6 +72,8 @@ class RecordingState:
         self.captures: dict[str, Capture] = {}
         self.off_record: dict[str, OffRecordMarked] = {}
         """Ranges that nobody may have, by id."""
+        self.purged: dict[str, Purged] = {}
+        """By id of the range; the first one counts."""
         self._unmarked: set[str] = set()
         """Ids of ranges that were taken back, whichever event comes first."""
         self._mute_changes: dict[str, set[tuple[int, bool]]] = {}
@@ -122,6 +125,9 @@ class RecordingState:
         elif isinstance(event, OffRecordUnmarked):
             self._unmarked.add(event.off_record_id)
             self.off_record.pop(event.off_record_id, None)
+        elif isinstance(event, Purged):
+            for id in event.off_record_ids:
+                self.purged.setdefault(id, event)
         elif isinstance(event, RecordingStopped):
             self.stopped_ns = event.stopped_ns
             self.stop_reason = event.reason or self.stop_reason
@@ -154,7 +160,7 @@ class RecordingState:
         }
         for segment_id, capture in self.captures.items():
             if capture.opened.take_id in takes:
-                segment = local.get(segment_id) or _unfinished(capture)
+                segment = local.get(segment_id) or unfinished(capture)
                 takes[capture.opened.take_id].segments.append(segment)
         return Manifest(
             software=software(),
@@ -184,11 +190,15 @@ class RecordingState:
                     stop_ns=marked.stop_ns,
                     marked_by=marked.marked_by,
                     marked_ns=marked.marked_ns,
+                    purged_by=self.purged[id].purged_by if id in self.purged else "",
+                    purged_ns=self.purged[id].at_ns if id in self.purged else None,
                 )
-                for marked in sorted(self.off_record.values(), key=lambda one: (one.start_ns, one.off_record_id))
+                for id, marked in sorted(self.off_record.items(), key=lambda one: (one[1].start_ns, one[0]))
             ],
             speakers=[
-                Speakers(at_ns, event.dominant, event.speaking) for at_ns, event in sorted(self._speakers.items())
+                Speakers(at_ns, event.dominant, event.speaking)
+                for at_ns, event in sorted(self._speakers.items())
+                if not self._is_purged(at_ns)
             ],
             speakers_omitted=self._speakers_omitted,
             notices=[self._notice(given, stopped_ns) for _, given in sorted(self._notices.items())],
@@ -207,6 +217,11 @@ class RecordingState:
             since_ns=given.since_ns,
             at_ns=given.at_ns,
             until_ns=until_ns,
+        )
+
+    def _is_purged(self, at_ns: int) -> bool:
+        return any(
+            marked.start_ns <= at_ns <= marked.stop_ns for id, marked in self.off_record.items() if id in self.purged
         )
 
     def _last_sign_ns(self, server: dict[str, list[Segment]]) -> int:
@@ -234,7 +249,8 @@ def _place(segment: Segment) -> tuple[int, str]:
     return segment.start_ns, segment.segment_id
 
 
-def _unfinished(capture: Capture) -> Segment:
+def unfinished(capture: Capture) -> Segment:
+    """A local copy that is not joined yet."""
     opened = capture.opened
     return Segment(
         segment_id=opened.segment_id,

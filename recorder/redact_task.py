@@ -30,47 +30,62 @@ class RedactTask:
         self._delivery = delivery
         self._threads = threads
 
-    async def run(self, ranges: list[OffRecordMarked], session_id: str, recording_id: str) -> Redacted:
-        """Returns what was made of it without `ranges`, stored and verified, its row written."""
+    async def run(
+        self, ranges: list[OffRecordMarked], before: Redacted | None, session_id: str, recording_id: str
+    ) -> Redacted:
+        """Returns what was made of it without `ranges`, stored and verified, its row written.
+
+        `before`: what it is made from when the whole file is gone for good.
+        """
         segment = self._segment
-        ids = [marked.off_record_id for marked in ranges]
+        ids = sorted({one.off_record_id for one in ranges}.union(before.off_record if before is not None else ()))
         name = redacted_name(segment.segment_id, ids, segment.file_name.rpartition(".")[2])
         key = file_key(session_id, recording_id, segment.copy, name)
         target = self._folder / name
         try:
-            redacted = await self._make(ranges, ids, key, target)
+            redacted = await self._make(
+                ranges,
+                before,
+                Redacted(
+                    object_key=key,
+                    file_name=name,
+                    size_bytes=0,
+                    sha256="",
+                    off_record=ids,
+                    whole_gone=before is not None,
+                ),
+                target,
+            )
             await self._delivery.deliver_redacted(segment, target, redacted)
         finally:
             target.unlink(missing_ok=True)
-        await self._forget_others(session_id, recording_id, redacted.object_key)
-        log.info(
-            "segment_redacted",
-            recording_id=recording_id,
-            segment_id=segment.segment_id,
-            off_record=ids,
-            problem=redacted.problem,
-        )
         return redacted
 
     async def put_back(self, session_id: str, recording_id: str) -> None:
         """Nothing in it is off the record any more."""
         await self._delivery.forget_redaction(self._segment.segment_id)
-        await self._forget_others(session_id, recording_id, "")
+        await self.forget_others(session_id, recording_id, "")
         log.info("segment_put_back", recording_id=recording_id, segment_id=self._segment.segment_id)
 
-    async def _forget_others(self, session_id: str, recording_id: str, but: str) -> None:
-        """They may hold what is off the record since."""
+    async def forget_others(self, session_id: str, recording_id: str, but: str) -> None:
+        """Delete its other files without ranges: they may hold what is off the record since."""
         prefix = file_key(session_id, recording_id, self._segment.copy, redacted_prefix(self._segment.segment_id))
         await self._delivery.forget_all(prefix, but)
 
-    async def _make(self, ranges: list[OffRecordMarked], ids: list[str], key: str, target: Path) -> Redacted:
+    async def _make(
+        self, ranges: list[OffRecordMarked], before: Redacted | None, made: Redacted, target: Path
+    ) -> Redacted:
+        """`made` with what there is to be said of it."""
         segment = self._segment
+        source = before or segment
         whole = self._folder / f"{segment.segment_id}.whole"
-        nothing = Redacted(object_key="", file_name="", size_bytes=0, sha256="", off_record=ids)
+        nothing = replace(made, object_key="", file_name="")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole.unlink(missing_ok=True)
+        if before is not None and not before.object_key:
+            return nothing  # was left before
         try:
-            await self._delivery.fetch(segment.object_key, segment.size_bytes, segment.sha256, whole)
+            await self._delivery.fetch(source.object_key, source.size_bytes, source.sha256, whole)
             format_name = "webm" if segment.file_name.endswith(".webm") else "matroska"
             left_out = await in_thread(self._threads, redact, whole, target, format_name, ranges, segment)
         except ObjectNotFound:
@@ -84,11 +99,6 @@ class RedactTask:
         finally:
             whole.unlink(missing_ok=True)
         size_bytes, sha256 = await in_thread(self._threads, file_sha256, target)
-        return Redacted(
-            object_key=key,
-            file_name=target.name,
-            size_bytes=size_bytes,
-            sha256=sha256,
-            off_record=ids,
-            left_out=left_out,
-        )
+        left_out += before.left_out if before is not None else []
+        left_out = sorted(set(left_out), key=lambda one: (one.from_ns, one.to_ns))
+        return replace(made, size_bytes=size_bytes, sha256=sha256, left_out=left_out)

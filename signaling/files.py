@@ -90,7 +90,7 @@ async def detail(
             )
             for take in takes
         ],
-        off_record=[off_record.view(row) for row in ranges],
+        off_record=off_record.views(recording, ranges, segments, redactions),
     )
 
 

@@ -6,12 +6,12 @@ repeated: the same range again is the same mark.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import structlog
 
-from recorder.events import OffRecordMarked, OffRecordUnmarked
+from recorder.events import OffRecordMarked, OffRecordUnmarked, Purged
 from recorder.off_record import concerning
 from signaling import rest
 from signaling.clock import NS_PER_MS, NS_PER_S, Clock, SessionClock
@@ -24,6 +24,8 @@ from storage.models import OffRecord, Participant, Recording, Redaction, Segment
 
 log = structlog.get_logger()
 
+State = Literal["marked", "redacted", "purging", "purged"]
+ENDED = ("finished", "failed")
 MAX_RANGES = 100
 """Of one recording at a time."""
 
@@ -70,25 +72,63 @@ class OffRecordDesk:
         return kept
 
     async def unmark(self, session: Session, recording: Recording, id: str) -> None:
-        """Raises Problem `unknown_off_record` or `journals_gone`."""
-        if all(row.id != id for row in await self.ranges(recording)):
+        """Raises Problem `unknown_off_record`, `already_purged` or `journals_gone`."""
+        row = next((row for row in await self._catalog.off_record(recording.id) if row.id == id), None)
+        if row is None:
             raise Problem("unknown_off_record")
+        if row.purged_ns is not None:
+            raise Problem("already_purged")
         await self._require_journals(recording)
         unmarked = OffRecordUnmarked(off_record_id=id, at_ns=SessionClock(session, self._clock).now_ns())
         await self._write(session, recording, unmarked)
         await self._catalog.delete_off_record(id)
         log.info("off_record_unmarked", recording_id=recording.id, off_record_id=id)
 
-    async def ranges(self, recording: Recording) -> list[OffRecord]:
+    async def purge(self, session: Session, recording: Recording, by: Participant | None) -> None:
+        """Let everything go for good that holds something off the record now, but for the files without it.
+
+        Raises Problem `nothing_off_record`, `redaction_pending` or `journals_gone`.
+        """
+        await self._require_journals(recording)
+        segments = await self._catalog.segments(recording.id)
+        redactions = await self._catalog.redactions(recording.id)
+        ranges = await self._catalog.off_record(recording.id)
+        if not ranges:
+            raise Problem("nothing_off_record")
+        offers = [(segment, offer(ranges, redactions.get(segment.id), segment)) for segment in segments]
+        held_back = [(segment, one) for segment, one in offers if one.off_record]
+        waiting = [
+            segment.id
+            for segment, one in held_back
+            if segment.state in ("stored", "finishing") and (one.off_record == "pending" or one.problem)
+        ]
+        if recording.state not in ENDED or waiting:
+            raise Problem("redaction_pending", segments=waiting)
+        for segment, _ in held_back:
+            if segment.state == "capturing":  # nobody may bring the rest of it
+                await self._catalog.upsert_segment(_given_up(segment))
+        now_ns = SessionClock(session, self._clock).now_ns()
+        await self._catalog.purge_off_record(recording.id, by.id if by is not None else None, now_ns)
+        ids = [row.id for row in ranges]
+        purged_by = by.id if by is not None else ""
+        await self._write(session, recording, Purged(off_record_ids=ids, purged_by=purged_by, at_ns=now_ns))
+        self._counters["off_record_purged"] += 1
+        log.info("off_record_purged", recording_id=recording.id, off_record=ids, purged_by=purged_by)
+
+    async def views(self, recording: Recording) -> list[rest.OffRecordView]:
         """In the order of time."""
-        return list(await self._catalog.off_record(recording.id))
+        segments = await self._catalog.segments(recording.id)
+        redactions = await self._catalog.redactions(recording.id)
+        return views(recording, await self._catalog.off_record(recording.id), segments, redactions)
 
     async def _require_journals(self, recording: Recording) -> None:
         """A manifest that is made from new journals alone would replace the one that was made from all."""
         if recording.stopped_ns is not None and not await self._recordings.has_journals(recording.id):
             raise Problem("journals_gone")
 
-    async def _write(self, session: Session, recording: Recording, event: OffRecordMarked | OffRecordUnmarked) -> None:
+    async def _write(
+        self, session: Session, recording: Recording, event: OffRecordMarked | OffRecordUnmarked | Purged
+    ) -> None:
         recording_log = await self._recordings.log_of(recording, session)
         written = recording_log.event(event)
         self._recordings.close_if_done(recording_log)
@@ -112,6 +152,8 @@ def offer(ranges: Iterable[OffRecord], redaction: Redaction | None, segment: Seg
 
     `ranges`: of the recording; `redaction`: of the segment.
     """
+    if segment.state == "failed":
+        return Offer("", segment.size_bytes, segment.sha256, "", segment.problem)
     stored = segment.state == "stored"
     duration_ns = segment.duration_ns if stored else None
     marked = {one.id for one in concerning(ranges, segment.start_ns, segment.start_bound_ns, duration_ns)}
@@ -124,13 +166,46 @@ def offer(ranges: Iterable[OffRecord], redaction: Redaction | None, segment: Seg
     return Offer(redaction.object_key, redaction.size_bytes, redaction.sha256, "redacted", problem)
 
 
-def view(row: OffRecord) -> rest.OffRecordView:
+def views(
+    recording: Recording,
+    ranges: Sequence[OffRecord],
+    segments: Sequence[Segment],
+    redactions: Mapping[str, Redaction],
+) -> list[rest.OffRecordView]:
+    """Of one recording. While it is not finished files may come of which there is no row yet."""
+    finished = recording.state in ENDED
+
+    def state(row: OffRecord) -> State:
+        concerned = [one for one in segments if offer([row], redactions.get(one.id), one).off_record]
+        made = [redactions.get(one.id) for one in concerned]
+        if row.purged_ns is not None:
+            return "purged" if all(one is not None and one.whole_gone for one in made) else "purging"
+        done = finished and all(
+            offer(ranges, redactions.get(one.id), one).off_record == "redacted" for one in concerned
+        )
+        return "redacted" if done else "marked"
+
+    return [view(row, state(row)) for row in ranges]
+
+
+def view(row: OffRecord, state: State = "marked") -> rest.OffRecordView:
     return rest.OffRecordView(
         off_record_id=row.id,
         start_ms=row.start_ns / NS_PER_MS,
         stop_ms=row.stop_ns / NS_PER_MS,
         marked_by=row.marked_by,
         marked_ms=row.marked_ns / NS_PER_MS,
+        state=state,
+    )
+
+
+def _given_up(capture: Segment) -> Segment:
+    return Segment(
+        id=capture.id,
+        take_id=capture.take_id,
+        copy="local",
+        state="failed",
+        problem="purged before it was whole",
     )
 
 

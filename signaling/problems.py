@@ -21,6 +21,7 @@ TYPE_PREFIX = "urn:stemroom:error:"
 RETRY_AFTER_S = 2
 
 PROBLEMS: dict[str, tuple[int, str]] = {
+    "already_purged": (409, "The range was purged: nothing of it is left to put back"),
     "already_recording": (409, "The session is being recorded already"),
     "bad_fingerprint": (422, "The offer has no usable certificate fingerprint"),
     "bad_request": (400, "The request cannot be understood"),
@@ -48,10 +49,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_json": (415, "The body must be application/json"),
     "not_sdp": (415, "The body must be application/sdp"),
     "not_sdp_fragment": (415, "The body must be application/trickle-ice-sdpfrag"),
+    "nothing_off_record": (409, "Nothing of the recording is off the record"),
     "nothing_to_watch": (409, "Nothing is published that may be watched"),
     "off_record_outside": (422, "The range does not lie in what is recorded so far"),
     "other_ice_session": (412, "If-Match names another ICE session"),
     "range_not_satisfiable": (416, "The range lies outside the object"),
+    "redaction_pending": (409, "A file without what is off the record is not there yet"),
     "restart_unsupported": (422, "ICE is not restarted here: send a new offer"),
     "session_full": (409, "The session is full"),
     "spool_full": (507, "There is no space for recordings on the studio's disk"),

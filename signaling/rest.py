@@ -120,6 +120,11 @@ class MarkOffRecord(Request):
     """Seconds before now."""
 
 
+class PurgeOffRecord(Request):
+    confirm: Id
+    """The recording's id."""
+
+
 class OffRecordView(Reply):
     off_record_id: str
     start_ms: float
@@ -128,6 +133,8 @@ class OffRecordView(Reply):
     """The participant, a host; None: whoever has the host link, from outside of the room."""
     marked_ms: float
     """Session time."""
+    state: Literal["marked", "redacted", "purging", "purged"]
+    """`redacted`: there are files without it of all that is stored. `purged`: nothing else is left."""
 
 
 class OffRecordList(Reply):

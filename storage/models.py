@@ -7,7 +7,18 @@ segments of both copies, writes redactions, and moves a recording from `finishin
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.times import UtcDateTime
@@ -130,6 +141,10 @@ class OffRecord(Base):
     marked_by: Mapped[str | None] = mapped_column(ForeignKey("participant.id"))
     """None: whoever has the host link, from outside of the room."""
     marked_ns: Mapped[int] = mapped_column(BigInteger)
+    purged_by: Mapped[str | None] = mapped_column(ForeignKey("participant.id"), default=None)
+    """As `marked_by`."""
+    purged_ns: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    """When a host asked for it; None: nobody did."""
 
 
 class Redaction(Base):
@@ -144,6 +159,8 @@ class Redaction(Base):
     off_record: Mapped[str] = mapped_column(Text)
     """Ids of the ranges that were left out, with commas between them."""
     problem: Mapped[str] = mapped_column(String(500), default="")
+    whole_gone: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """The whole file was purged, with all that it was made from."""
 
 
 class Chunk(Base):

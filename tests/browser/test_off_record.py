@@ -103,7 +103,21 @@ async def test_a_range_is_taken_off_the_record_on_the_files_page_and_put_back(st
     assert np.abs(sound[:, SAMPLE_RATE_HZ * 6 // 10 : SAMPLE_RATE_HZ * 14 // 10]).max() == 0
     assert np.abs(sound[:, SAMPLE_RATE_HZ * 18 // 10 :]).max() > 0.01
 
+    await page.get_by_role("button", name="Purge").click()
+    await page.keyboard.press("Enter")  # the answer that keeps them has the focus
     await ranges.get_by_role("button", name="Put back 0:00.5 to 0:01.5").click()
     await expect(ranges).to_have_count(0)
     await expect(page.locator(".segment[data-off-record='']")).to_have_count(FILES)
     await expect(page.get_by_role("link", name="Download")).to_have_count(FILES)
+
+    await start.press("Enter")
+    await expect(redacted).to_have_count(FILES, timeout=SETTLE_MS)
+    whole = {path.name for path in studio.data.rglob("seg_*.webm") if "redacted" not in path.name}
+    assert len(whole) == FILES
+    await page.get_by_role("button", name="Purge").click()
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(ranges).to_contain_text("Purged", timeout=SETTLE_MS)
+    await expect(ranges.get_by_role("button")).to_have_count(0)
+    await expect(page.get_by_role("link", name="Download")).to_have_count(FILES)
+    assert not [path for path in studio.data.rglob("seg_*") if path.is_file() and path.name in whole]
+    assert not list((studio.data / "spool").rglob("seg_*"))

@@ -1,11 +1,14 @@
 """The recorder process redacts: from marks in the journals to files, rows and manifest; killed, put back, come late."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from recorder.events import (
     CaptureFinished,
@@ -14,19 +17,23 @@ from recorder.events import (
     OffRecordMarked,
     OffRecordUnmarked,
     ParticipantSeen,
+    Purged,
     RecordingEvent,
     RecordingStarted,
     RecordingStopped,
+    SpeakersChanged,
     TakeOpened,
 )
 from recorder.journal import JournalPacket, encode_end, encode_event, encode_head, events_name
 from recorder.manifest import Manifest, Segment, file_key, manifest_key
 from recorder.manifest import decode as decode_manifest
 from recorder.off_record import redacted_name
+from recorder.report import decode as decode_report
+from recorder.report import report_key
 from storage.models import Segment as SegmentRow
 from storage.models import Take
 from storage.objects import ObjectNotFound
-from tests.support.encoded import opus_packets
+from tests.support.encoded import opus_of, opus_packets
 from tests.support.files import inspect
 from tests.support.journals import (
     EPOCH,
@@ -326,3 +333,220 @@ async def test_of_a_picture_that_is_off_the_record_as_a_whole_nothing_is_left(
     assert found is not None
     assert (found.object_key, found.problem, found.off_record) == ("", "", ["off_a"])
     assert await objects(data) == {"manifest.json", "report.json", f"server/{PICTURE}.webm"}
+
+
+# --- purge
+
+PURGED = Purged(off_record_ids=["off_a"], purged_by=PARTICIPANT, at_ns=20 * S)
+
+
+def holding(folder: Path, *contents: bytes) -> list[str]:
+    """Files anywhere in the folder that hold one of these."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if any(content in path.read_bytes() for content in contents))
+
+
+def said(voice: list[JournalPacket]) -> list[bytes]:
+    """In the range: the first packet is of 1 s."""
+    return [packet.payload for packet in voice[100:150]]
+
+
+async def purged(process: RecorderProcess, data: Data, *ids: str) -> dict[str, Segment]:
+    """Wait until the manifest says that these are."""
+
+    def gone(segment: Segment | None) -> bool:
+        return segment is not None and segment.redacted is not None and segment.redacted.whole_gone
+
+    await manifest_when(process, data, lambda shown: all(gone(shown.get(id)) for id in ids))
+    return await segments(data)
+
+
+async def test_purged_nothing_that_was_said_is_anywhere_in_the_data_folder(
+    data: Data, camera: list[JournalPacket], voice: list[JournalPacket]
+) -> None:
+    spoke = [SpeakersChanged(at_ns=at_s * S, dominant=PARTICIPANT, speaking=[PARTICIPANT]) for at_s in (2, 3, 5)]
+    write_events(data, *OPENING, *spoke, MARKED, STOPPED)
+    write_journal(data.spool, PICTURE_HEADER, camera)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    shown_then = [packet.payload for packet in camera if 2 * S < packet.arrival_ns - ZERO_NS - S < 3 * S]
+    async with recorder(data.folder) as process:
+        before = await redacted(process, data, PICTURE, SOUND)
+        assert len(holding(data.folder, *said(voice))) == 2, "the journal and the whole file"
+        upload = await data.store.begin_upload(
+            file_key(SESSION, RECORDING, "server", f"{SOUND}.webm"), part_bytes=8 << 20, content_type="audio/webm"
+        )
+        await data.store.put_part(
+            file_key(SESSION, RECORDING, "server", f"{SOUND}.webm"), upload, 1, b"".join(said(voice))
+        )
+        (data.work / f"{SOUND}.webm.before").write_bytes(said(voice)[0])
+        (data.work / f"{SOUND}.webm.upload.json").write_bytes(b"{}")
+        process.log.clear()
+        write_events(data, *later(PURGED), run=2)
+        after = await purged(process, data, PICTURE, SOUND)
+    assert holding(data.folder, *said(voice), *shown_then) == []
+    assert {name for name in await objects(data) if name.startswith("server/")} == {
+        f"server/{redacted_name(id, ['off_a'], 'webm')}" for id in (PICTURE, SOUND)
+    }
+    assert not [upload async for upload in data.store.uploads("sessions/")]
+    assert [path.name for path in data.spool.iterdir() if path.name.startswith("seg_")] == []
+    for id, segment in after.items():
+        was = before[id].redacted
+        assert was is not None
+        assert segment.redacted == replace(was, whole_gone=True)
+        content = await data.read(was.object_key)
+        assert sha256(content).hexdigest() == was.sha256
+    [off_record] = (await manifest_of(data)).off_record
+    assert (off_record.purged_by, off_record.purged_ns) == (PARTICIPANT, 20 * S)
+    assert [each.at_ns for each in (await manifest_of(data)).speakers] == [2 * S, 5 * S]
+    assert all(row.whole_gone for row in (await data.catalog.redactions(RECORDING)).values())
+
+
+async def test_the_report_loses_what_tells_of_the_range(data: Data) -> None:
+    """A square wave clips all over."""
+    wave = np.where(np.arange(48_000 * 6) // 24 % 2, 32_767, -32_767).astype(np.int16)
+    loud = audio_packets(opus_of(np.stack([wave, wave], axis=1)))
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, loud)
+
+    async def clipped() -> list[int]:
+        report = decode_report(await data.read(report_key(SESSION, RECORDING)))
+        [figures] = [segment.figures for take in report.takes for segment in take.segments]
+        assert figures is not None
+        assert figures.audio is not None
+        return [interval.file_ms for interval in figures.audio.clipped.listed]
+
+    async with recorder(data.folder) as process:
+        await redacted(process, data, SOUND)
+        assert await clipped()
+        process.log.clear()
+        write_events(data, *later(PURGED), run=2)
+        await purged(process, data, SOUND)
+    assert await clipped() == []
+
+
+async def test_a_purge_that_was_killed_is_finished_by_the_next_process(data: Data, voice: list[JournalPacket]) -> None:
+    """A folder that is no file is in the way of the last step until the recorder is killed."""
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        await redacted(process, data, SOUND)
+        obstacle = data.work / f"{SOUND}.aaa"
+        obstacle.mkdir()
+        (data.work / f"{SOUND}.webm.before").write_bytes(said(voice)[0])
+        write_events(data, *later(PURGED), run=2)
+        await process.event("recording_task_failed", task=f"{SOUND} purge")
+        await process.kill()
+    assert not (await data.catalog.redactions(RECORDING))[SOUND].whole_gone
+    obstacle.rmdir()
+    async with recorder(data.folder) as process:
+        await purged(process, data, SOUND)
+    assert holding(data.folder, *said(voice)) == []
+
+
+async def test_killed_at_any_moment_of_a_purge_the_file_without_the_range_stays(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        found = (await redacted(process, data, SOUND))[SOUND].redacted
+    assert found is not None
+    whole = data.folder / "objects" / file_key(SESSION, RECORDING, "server", f"{SOUND}.webm")
+    write_events(data, *later(PURGED), run=2)
+    for _ in range(3):
+        async with recorder(data.folder) as process:
+            await process.event("spool_followed")
+            async with asyncio.timeout(30):
+                while whole.exists():
+                    await asyncio.sleep(0)
+            await process.kill()
+        assert sha256(await data.read(found.object_key)).hexdigest() == found.sha256
+    async with recorder(data.folder) as process:
+        await purged(process, data, SOUND)
+    assert holding(data.folder, *said(voice)) == []
+
+
+async def test_nothing_is_purged_while_the_file_without_the_range_is_not_in_the_store(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    async with recorder(data.folder) as process:
+        found = (await redacted(process, data, SOUND))[SOUND].redacted
+        assert found is not None
+        await data.store.delete(found.object_key)
+        write_events(data, *later(PURGED), run=2)
+        await process.event("recording_task_failed", task=f"{SOUND} purge")
+    assert len(holding(data.folder, *said(voice))) == 2
+
+
+async def test_after_a_purge_more_can_be_taken_from_the_file_that_is_left(
+    data: Data, voice: list[JournalPacket]
+) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    write_journal(data.spool, SOUND_HEADER, voice)
+    second = OffRecordMarked(off_record_id="off_b", start_ns=5 * S, stop_ns=6 * S, marked_by="", marked_ns=9 * S)
+    also = [packet.payload for packet in voice[200:250]]
+    async with recorder(data.folder) as process:
+        await redacted(process, data, SOUND)
+        process.log.clear()
+        write_events(data, *later(PURGED), run=2)
+        await purged(process, data, SOUND)
+        assert holding(data.folder, *also) == [redacted_name(SOUND, ["off_a"], "webm")]
+        write_events(data, *later(second), run=3)
+        await process.event("segment_redacted", off_record=["off_a", "off_b"])
+        await manifest_when(
+            process, data, lambda shown: (one := shown[SOUND].redacted) is not None and len(one.off_record) == 2
+        )
+        found = (await segments(data))[SOUND].redacted
+        assert found is not None
+        assert (found.whole_gone, len(found.left_out)) == (True, 2)
+        assert holding(data.folder, *said(voice), *also) == []
+        write_events(data, *later(OffRecordUnmarked(off_record_id="off_b", at_ns=9 * S)), run=4)
+        await manifest_when(process, data, lambda shown: shown[SOUND].redacted == found)
+    assert await data.read(found.object_key)
+
+
+async def test_a_local_copy_that_comes_after_the_purge_is_purged_too_and_one_that_stays_away_loses_its_chunks(
+    data: Data, voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    _, captured = make_file("opus", voice, tmp_path / "captured")
+    await data.catalog.add_take(
+        Take(id=MICROPHONE, recording_id=RECORDING, participant_id=PARTICIPANT, kind="microphone", slot=0)
+    )
+    away = "seg_" + "w" * 16
+    for id in (LOCAL, away):
+        await data.catalog.upsert_segment(SegmentRow(id=id, take_id=MICROPHONE, copy="local", state="capturing"))
+    opened = [
+        CaptureOpened(segment_id=id, take_id=MICROPHONE, content_type="audio/webm", start_ns=S, bound_ns=S // 100)
+        for id in (LOCAL, away)
+    ]
+    left = f"sessions/{SESSION}/recordings/{RECORDING}/local/{away}/chunks/000000"
+    await data.store.put(left, said(voice)[0], content_type="application/octet-stream")
+    write_events(data, *OPENING, opened[1], MARKED, STOPPED)
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        write_events(data, *later(PURGED), run=2)
+        await process.event("segment_purged", segment_id=away)
+        assert holding(data.folder, *said(voice)) == [captured.name]
+        chunks = [chunk async for chunk in put_chunks(data, captured.read_bytes(), 3)]
+        write_events(data, *later(opened[0], *chunks, CaptureFinished(segment_id=LOCAL, chunks=3)), run=3)
+        process.log.clear()
+        await purged(process, data, LOCAL)
+    captured.unlink()
+    assert holding(data.folder, *said(voice)) == []
+    assert {name for name in await objects(data) if name.startswith("local/")} == {
+        f"local/{redacted_name(LOCAL, ['off_a'], 'webm')}"
+    }
+
+
+async def test_what_no_file_could_be_made_from_goes_whole(data: Data) -> None:
+    write_events(data, *OPENING, MARKED, STOPPED)
+    words = b"words that no decoder knows" * 10
+    write_journal(data.spool, PICTURE_HEADER, [JournalPacket(ZERO_NS + S, 1, 1, True, b"\x00" + words)])
+    async with recorder(data.folder) as process:
+        await process.event("recording_finished")
+        assert holding(data.folder, words) == [f"{PICTURE}-{EPOCH}.journal"]
+        write_events(data, *later(PURGED), run=2)
+        await process.event("segment_purged", segment_id=PICTURE)
+    assert holding(data.folder, words) == []

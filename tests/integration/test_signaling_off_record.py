@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder.events import OffRecordMarked, OffRecordUnmarked, RecordingStopped
+from recorder.events import OffRecordMarked, OffRecordUnmarked, Purged, RecordingStopped
 from signaling.clock import NS_PER_MS, NS_PER_S, NodeClock
 from signaling.off_record import MAX_RANGES
 from storage.models import Redaction, Segment
@@ -80,7 +80,9 @@ class Minute:
         journals = self.control.spool.of(self.recording["recording_id"])
         return [event for journal in journals for event in journal.of(OffRecordMarked)]
 
-    async def redact(self, segment_id: str, *ids: str, content: bytes = b"wor..", problem: str = "") -> None:
+    async def redact(
+        self, segment_id: str, *ids: str, content: bytes = b"wor..", problem: str = "", whole_gone: bool = False
+    ) -> None:
         """As the recorder does it. No `content`: nothing is left, or there is a problem."""
         key = f"{segment_id}/redacted-{len(ids)}.webm" if content else ""
         if key:
@@ -93,6 +95,7 @@ class Minute:
                 sha256="b" * 64,
                 off_record=",".join(ids),
                 problem=problem,
+                whole_gone=whole_gone,
             )
         )
 
@@ -130,6 +133,7 @@ async def minute(control: Control, clock: LaterClock) -> AsyncIterator[Minute]:
     await page.expect("webrtc_answer")
     control.peer(session, host).hear("0")
     clock.passed_ns += MINUTE
+    await control.studio.queue.add("nothing", lambda: control.studio.catalog.takes(recording["recording_id"]))
     yield Minute(control, session, host, guest, recording)
     await page.socket.close()
 
@@ -144,6 +148,7 @@ async def test_only_hosts_take_off_the_record_see_it_and_put_it_back(control: Co
         ("POST", "/off-record", {"last_s": 5}),
         ("GET", "/off-record", None),
         ("DELETE", f"/off-record/{id}", None),
+        ("POST", "/purge", {"confirm": minute.recording["recording_id"]}),
     ):
         for token, status, problem in (
             ("", 401, "unauthorized"),
@@ -361,3 +366,93 @@ async def test_where_nothing_is_left_or_none_could_be_made_nothing_is_given_out(
         shown = segments(await minute.shown())[segment]
         assert (shown["off_record"], shown["problem"]) == ("redacted", problem)
         assert held_back(await minute.shown()) == {segment}
+
+
+# --- purge
+
+
+async def purge(minute: Minute, token: str = "", **wish: Any) -> Answer:
+    wish = wish or {"confirm": minute.recording["recording_id"]}
+    return await minute.control.call(
+        "POST", path_of(minute.session, minute.recording, "/purge"), wish, token or minute.secret
+    )
+
+
+def purges(minute: Minute) -> list[Purged]:
+    journals = minute.control.spool.of(minute.recording["recording_id"])
+    return [event for journal in journals for event in journal.of(Purged)]
+
+
+async def finish(minute: Minute) -> None:
+    """As the recorder does it when all files are there."""
+    await minute.control.stop(minute.session, minute.recording)
+    await minute.control.studio.catalog.set_recording_state(minute.recording["recording_id"], "finished")
+
+
+async def test_a_purge_is_written_down_for_the_recorder_and_cannot_be_taken_back(minute: Minute) -> None:
+    segment = await minute.store("a", 0, 40)
+    id = (await minute.mark_seconds(10, 20))["off_record_id"]
+    await finish(minute)
+    assert [one["state"] for one in await minute.listed()] == ["marked"]
+    await minute.redact(segment, id)
+    assert [one["state"] for one in await minute.listed()] == ["redacted"]
+    answer = await purge(minute, minute.host["token"])
+    assert (answer.status, [one["state"] for one in answer.json["off_record"]]) == (200, ["purging"])
+    [event] = purges(minute)
+    assert (event.off_record_ids, event.purged_by) == ([id], minute.host["participant_id"])
+    answer = await minute.unmark(id)
+    assert (answer.status, answer.problem()) == (409, "already_purged")
+    await minute.redact(segment, id, whole_gone=True)
+    assert [one["state"] for one in (await minute.shown())["off_record"]] == ["purged"]
+    assert segments(await minute.shown())[segment]["sha256"] == "b" * 64
+    assert (await purge(minute)).status == 200, "asking again changes nothing"
+    assert [(one.off_record_ids, one.purged_by) for one in purges(minute)[1:]] == [([id], "")]
+    assert (await minute.mark_seconds(30, 31))["state"] == "marked"
+
+
+async def test_nothing_is_purged_before_there_is_a_file_without_it_of_everything(minute: Minute) -> None:
+    first, second = await minute.store("a", 0, 40), await minute.store("b", 5, 40)
+    far = await minute.store("c", 50, 5)
+    await minute.store("d", 0, 0, state="failed")
+    assert (await purge(minute)).problem() == "nothing_off_record"
+    id = (await minute.mark_seconds(10, 20))["off_record_id"]
+    await minute.redact(first, id)
+    await minute.redact(second, id)
+    assert (await purge(minute)).problem() == "redaction_pending", "it is not finished"
+    await finish(minute)
+    for content, problem in ((b"wor..", "broken"), (b"", "broken")):
+        await minute.redact(second, id, content=content, problem=problem)
+        answer = await purge(minute)
+        assert (answer.status, answer.problem(), answer.json["segments"]) == (409, "redaction_pending", [second])
+    await minute.redact(second, id, content=b"")
+    assert purges(minute) == []
+    assert (await purge(minute)).status == 200
+    assert segments(await minute.shown())[far]["off_record"] == ""
+
+
+@pytest.mark.parametrize("wish", [{"confirm": "rec_aaaaaaaaaaaaaaaa"}, {"confirm": ""}, {"confirm": None}, {"x": 1}])
+async def test_a_purge_must_name_the_recording(minute: Minute, wish: Json) -> None:
+    await minute.mark_seconds(10, 20)
+    await finish(minute)
+    answer = await purge(minute, **wish)
+    assert (answer.status, answer.problem()) == (400, "bad_request")
+    assert purges(minute) == []
+
+
+async def test_a_local_copy_that_did_not_come_whole_is_given_up(control: Control, minute: Minute) -> None:
+    path = path_of(minute.session, minute.recording, "/captures")
+    wish = {"kind": "microphone", "content_type": "audio/webm", "start_ms": minute.started_ms, "bound_ms": 1}
+    opened = await control.call("POST", path, wish, minute.host["token"])
+    assert opened.status == 201, opened.json
+    await minute.mark_seconds(10, 20)
+    await finish(minute)
+    assert (await purge(minute)).status == 200
+    chunk = await control.call(
+        "POST",
+        f"{path}/{opened.json['segment_id']}/chunks/0",
+        {"size_bytes": 5, "sha256": "a" * 64},
+        minute.host["token"],
+    )
+    assert (chunk.status, chunk.problem()) == (409, "chunk_refused")
+    shown = segments(await minute.shown())[opened.json["segment_id"]]
+    assert (shown["state"], shown["problem"]) == ("failed", "purged before it was whole")

@@ -68,6 +68,9 @@ async def test_every_request_of_the_document_is_answered_as_it_says(control: Con
     both_ends = next(example.json for example in examples("request") if example.what[1] == "MarkOffRecord")
     outside = await control.call("POST", f"/api/v1/sessions{one}/off-record", both_ends, secret)
     assert outside.problem() == "off_record_outside", "this session is younger"
+    confirm = request("PurgeOffRecord") | {"confirm": recording["recording_id"]}
+    early = await control.call("POST", f"/api/v1/sessions{one}/purge", confirm, secret)
+    assert early.problem() == "redaction_pending"
     await call("DELETE", f"{one}/off-record/{marked['off_record_id']}", "OffRecordList", 200, None, secret)
     await call("POST", one + "/stop", "RecordingView", 200, None, secret)
     await call("GET", path + "/recordings", "RecordingList", 200, None, secret)

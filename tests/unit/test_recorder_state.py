@@ -17,6 +17,7 @@ from recorder.events import (
     OffRecordUnmarked,
     ParticipantGone,
     ParticipantSeen,
+    Purged,
     RecordingEvent,
     RecordingStarted,
     RecordingStopped,
@@ -274,3 +275,11 @@ def test_it_says_what_is_off_the_record_and_who_marked_it() -> None:
 @given(st.permutations([off("off_a", 3), off("off_b", 5), OffRecordUnmarked(off_record_id="off_a", at_ns=8)]))
 def test_what_was_put_back_is_on_the_record_in_whatever_order_journals_say_it(events: list[RecordingEvent]) -> None:
     assert list(state_of([EVENTS[0], *events]).off_record) == ["off_b"]
+
+
+def test_it_says_who_had_it_purged_first_and_no_more_who_spoke_then() -> None:
+    purged = [Purged(off_record_ids=["off_a"], purged_by=f"par_{who}", at_ns=20 + n) for n, who in enumerate("ab")]
+    events = [off("off_a", 3), off("off_b", 7), *(spoke(at_ns, "par_a") for at_ns in (2, 3, 4, 5, 6, 8))]
+    manifest = state_of([EVENTS[0], *events, *purged]).manifest({}, {})
+    assert [(one.purged_by, one.purged_ns) for one in manifest.off_record] == [("par_a", 20), ("", None)]
+    assert [each.at_ns for each in manifest.speakers] == [2, 6, 8]

@@ -148,6 +148,7 @@ export const stopRecording = (sessionId, recordingId, token) =>
  * @property {number} stop_ms
  * @property {string | null} marked_by the participant; null: whoever has the host link
  * @property {number} marked_ms
+ * @property {'marked' | 'redacted' | 'purging' | 'purged'} state
  */
 
 /** @typedef {'A' | 'B' | 'C' | 'D' | 'E' | 'F'} Grade */
@@ -221,6 +222,15 @@ export const takeOffRecord = (sessionId, recordingId, range, token) =>
  */
 export const putBackOnRecord = (sessionId, recordingId, id, token) =>
   request('DELETE', `${offRecord(sessionId, recordingId)}/${part(id)}`, { token });
+
+/**
+ * @param {string} sessionId
+ * @param {string} recordingId
+ * @param {string} token
+ * @returns {Promise<unknown>}
+ */
+export const purgeOffRecord = (sessionId, recordingId, token) =>
+  request('POST', `/sessions/${part(sessionId)}/recordings/${part(recordingId)}/purge`, { token, body: { confirm: recordingId } });
 
 /**
  * Where a local capture's REST calls go, and as whom.

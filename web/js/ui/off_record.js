@@ -13,6 +13,8 @@ import { announce } from './notices.js';
 export const rangeWords = ({ start_ms, stop_ms }, zeroMs) =>
   `${lengthTime(Math.max(0, start_ms - zeroMs))} to ${lengthTime(Math.max(0, stop_ms - zeroMs))}`;
 
+const STATES = { marked: 'Held back', redacted: 'Left out', purging: 'Purging…', purged: 'Purged' };
+
 export class OffRecordPanel {
   #sessionId;
   #recordingId;
@@ -21,6 +23,8 @@ export class OffRecordPanel {
   #zeroMs = 0;
   #seen = '';
   #list = h('ul', { class: 'off-record-ranges', 'aria-label': 'Ranges off the record' });
+  #purge = h('button', { type: 'button', class: 'button button-small button-danger', hidden: true, onclick: () => this.#question.showModal() }, 'Purge…');
+  #question;
   #problem = h('p', { class: 'notice notice-error', role: 'alert', hidden: true });
   #from;
   #to;
@@ -39,6 +43,22 @@ export class OffRecordPanel {
     this.#changed = changed;
     this.#from = timeField(`${recordingId}-off-from`, '0:00');
     this.#to = timeField(`${recordingId}-off-to`, '0:10');
+    this.#question = h(
+      'dialog',
+      { class: 'dialog', 'aria-labelledby': `${recordingId}-purge-title` },
+      h(
+        'form',
+        { method: 'dialog', class: 'form' },
+        h('h2', { id: `${recordingId}-purge-title` }, 'Delete what is off the record for good?'),
+        h('p', {}, 'The whole files, and all that they were made from, are deleted. The files without what is off the record stay. This cannot be taken back.'),
+        h(
+          'div',
+          { class: 'actions' },
+          h('button', { class: 'button button-danger', onclick: () => void this.#deleteForGood() }, 'Delete for good'),
+          h('button', { class: 'button button-quiet', autofocus: true }, 'Keep them'),
+        ),
+      ),
+    );
     this.element = h(
       'details',
       { class: 'off-record' },
@@ -54,8 +74,15 @@ export class OffRecordPanel {
         this.#to,
         h('button', { class: 'button button-small' }, 'Take off the record'),
       ),
+      this.#purge,
+      this.#question,
       this.#problem,
     );
+  }
+
+  /** Something is still being deleted. */
+  get busy() {
+    return this.#seen.includes('"purging"');
   }
 
   /** @param {RecordingDetail} recording */
@@ -65,6 +92,7 @@ export class OffRecordPanel {
     if (seen === this.#seen) return;
     this.#seen = seen;
     if (recording.off_record.length > 0) this.element.open = true;
+    this.#purge.hidden = !recording.off_record.some(({ state }) => state === 'redacted');
     const names = new Map(recording.participants.map(({ participant_id, display_name }) => [participant_id, display_name]));
     this.#list.replaceChildren(...recording.off_record.map((range) => this.#row(range, names)));
   }
@@ -79,7 +107,8 @@ export class OffRecordPanel {
       { 'data-off-record-id': range.off_record_id },
       h('span', { class: 'off-record-range' }, words),
       h('span', { class: 'hint' }, h('bdi', {}, who), ` at ${clockTime(range.marked_ms - this.#zeroMs)}`),
-      h('button', { type: 'button', class: 'button button-small button-quiet', 'aria-label': `Put back ${words}`, onclick: putBack }, 'Put back'),
+      h('span', { class: 'pill pill-small' }, STATES[range.state]),
+      h('button', { type: 'button', class: 'button button-small button-quiet', 'aria-label': `Put back ${words}`, hidden: range.state.startsWith('purg'), onclick: putBack }, 'Put back'),
     );
   }
 
@@ -94,6 +123,10 @@ export class OffRecordPanel {
     }
     const range = { start_ms: this.#zeroMs + from, stop_ms: this.#zeroMs + to };
     await this.#ask(() => api.takeOffRecord(this.#sessionId, this.#recordingId, range, this.#token()), `Off the record: ${lengthTime(from)} to ${lengthTime(to)}`);
+  }
+
+  #deleteForGood() {
+    return this.#ask(() => api.purgeOffRecord(this.#sessionId, this.#recordingId, this.#token()), 'What is off the record is being deleted for good');
   }
 
   /** @param {() => Promise<unknown>} call @param {string} done */

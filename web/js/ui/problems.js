@@ -15,6 +15,8 @@ const WORDS = {
   database_unavailable: 'The studio cannot reach its database right now. Try again in a minute.',
   journals_gone: 'This recording is too old: the studio keeps what is needed to change it for some days only.',
   off_record_outside: 'Nothing is recorded in that range. Give times between the beginning and the end of the recording.',
+  already_purged: 'That range was purged: nothing of it is left that could be put back.',
+  redaction_pending: 'The files without what is off the record are not all there yet. Try again when they are.',
   too_many_off_record: 'Too many ranges of this recording are off the record. Put some back, or mark one long range.',
   unauthorized: 'This needs the host link. Open the link that was shown when the session was created.',
   forbidden: 'Only a host may do this. Open the session with the host link.',

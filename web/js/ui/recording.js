@@ -80,7 +80,7 @@ export class RecordingCard {
 
   /** Nothing is expected to change soon. */
   get settled() {
-    const open = [...this.#rows.values()].some((row) => row.open);
+    const open = this.#offRecord.busy || [...this.#rows.values()].some((row) => row.open);
     return this.#finished && (!open || performance.now() - this.#changedMs > QUIET_AFTER_MS);
   }
 
