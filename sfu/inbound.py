@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from sfu.av1_places import DependencyLayouts
 from sfu.codecs.dependency_descriptor import URI as DEPENDENCY_DESCRIPTOR
@@ -129,6 +130,12 @@ class Inbound:
             while len(self._ended) > MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
         return source
+
+    def may_change(self, source: Source, others: tuple[Chosen, ...]) -> None:
+        """What the sender of a source that goes on may change to, since its last offer."""
+        source.chosen = replace(source.chosen, others=others)
+        for encoding in source.encodings:
+            encoding.on_other_type = self._other_type if others else None
 
     def succeed(self, source: Source, track_id: str, chosen: Chosen) -> Source:
         """The same m-line from now on as another track in another codec; the source before it ends."""

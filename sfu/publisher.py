@@ -104,6 +104,11 @@ class Publisher:
         for mid, track in list(self.tracks.items()):
             if wanted.get(mid) != track.kind or mid not in chosen or not _goes_on(track, chosen[mid]):
                 ended.append(self._drop(mid))
+            elif track.source is not None:
+                # What it is sent in stays the first of the answer: browsers send that one.
+                present = track.source.chosen.codec.payload_type
+                chosen[mid] = chosen[mid].other(present) or chosen[mid]
+                self.transport.inbound.may_change(track.source, chosen[mid].others)
         new: list[Track] = []
         for section in description.sections:
             kind = wanted.get(section.mid)

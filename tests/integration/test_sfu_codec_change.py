@@ -91,3 +91,19 @@ async def test_a_new_offer_of_who_changed_the_codec_leaves_the_track_alone(sfu: 
     await bob.until(lambda: len(bob.got) >= came + len(more))
     await alice.close()
     await bob.close()
+
+
+async def test_what_a_later_offer_adds_can_be_changed_to(sfu: Sfu) -> None:
+    """Until then the answer has the present codec in front."""
+    room = sfu.open_room("r")
+    alice = SfuClient(room, "alice")
+    (camera,) = await alice.publish(CHANGED)
+    send(camera, "vp9", 0)
+    offer = sdp.offer(alice.publishing.credentials, [CAMERA])
+    answer = sdp.Description.parse(alice.peer.publish(offer, [TrackRequest("1", TrackKind.CAMERA)]))
+    assert [codec for codec in answer.media[0].codecs().values() if codec != "RTX"] == ["VP9", "VP8"]
+    assert alice.ended == []
+    camera.line = CAMERA
+    send(camera, "vp8", 100)
+    await holds(lambda: [track.codec for track in alice.published] == ["vp9", "vp8"])
+    await alice.close()
