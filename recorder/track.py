@@ -32,6 +32,8 @@ from sfu.codecs import opus
 
 VIDEO_PAUSE_NS = 1_000_000_000
 """A longer step between video frames is listed, also when nothing was lost."""
+STATIC_NS = 3_000_000_000
+"""As VIDEO_PAUSE_NS, of a screen: of one that stands still Chromium sends a frame a second."""
 DTX_NS = 500_000_000
 """An encoder that leaves silence out sends a packet every 400 ms all the same (RFC 6716 2.1.9)."""
 FRAME_NS = 33_333_333
@@ -93,7 +95,7 @@ class TrackPipeline:
         self._end = 0
         self._toc = b""
         self._stereo = False
-        self._idle = "static" if track.kind == "screen" else "paused"
+        self._idle, self._idle_ns = ("static", STATIC_NS) if track.kind == "screen" else ("paused", VIDEO_PAUSE_NS)
         self._last: Placed | None = None
         """The last picture, which is written when it is known how long it lasts."""
         self._step_ns = FRAME_NS
@@ -242,7 +244,7 @@ class TrackPipeline:
                 self._conceal(position)
         else:
             self._step_ns = step_ns
-            if reason in ("lost", "unsent") or step_ns > VIDEO_PAUSE_NS:
+            if reason in ("lost", "unsent") or step_ns > self._idle_ns:
                 self._list_gap(step_ns, reason or self._idle)
 
     def _end_picture(self, missing: str) -> None:
@@ -255,7 +257,7 @@ class TrackPipeline:
         rest_ns = end_ns - arrival_ns - self._timeline.to_ns(self._end - position)
         if self._ended_ns is None or rest_ns <= 0:
             rest_ns = max(rest_ns, min(self._step_ns, VIDEO_PAUSE_NS))
-        if missing or rest_ns > VIDEO_PAUSE_NS:
+        if missing or rest_ns > self._idle_ns:
             self._list_gap(rest_ns, missing or self._idle)
         ticks = self._timeline.to_ticks(rest_ns)
         self._write_last(ticks)

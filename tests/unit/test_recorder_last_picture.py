@@ -73,6 +73,25 @@ def test_a_screen_that_stands_still_in_the_middle_is_static(screen: list[Journal
     assert static.duration_ns == paused.duration_ns == pytest.approx(30 * S, abs=40 * MS)
 
 
+def test_a_screen_of_which_a_frame_comes_every_second_lists_nothing(
+    screen: list[JournalPacket], tmp_path: Path
+) -> None:
+    """As Chromium sends one that stands still, give or take."""
+    slow = []
+    for packet in screen:
+        number = (packet.timestamp - screen[0].timestamp & 0xFFFFFFFF) // 3_000
+        late = number * (S + 40 * MS - S // 30)
+        slow.append(
+            packet._replace(
+                arrival_ns=packet.arrival_ns + late,
+                timestamp=(packet.timestamp + late * 90_000 // S) & 0xFFFFFFFF,
+            )
+        )
+    segment, _ = make_file("vp8", [*slow, end(63 * S)], tmp_path, kind="screen")
+    assert segment.gaps == []
+    assert segment.duration_ns == pytest.approx(62 * S, abs=MS)
+
+
 def test_a_picture_that_goes_on_until_the_end_lasts_as_long_and_is_no_gap(
     screen: list[JournalPacket], tmp_path: Path
 ) -> None:
