@@ -6,6 +6,7 @@ person and second, and of no other. Both are read back from decoded files; a rea
 wrong.
 """
 
+import json
 import random
 from collections.abc import Iterable
 from functools import cache
@@ -34,7 +35,9 @@ from tests.support.media import (
     frame,
 )
 
-PEOPLE = 16
+PAGE = Path(__file__).with_name("known_page.js")
+"""The same as a page's camera and microphone."""
+PAGE_S = 20
 ID_BITS = 4
 ID_TOP, ID_TOP_INVERTED = 128, 184
 FLASH_TOP = 248
@@ -82,6 +85,11 @@ def packets(person: int, seconds: int) -> list[bytes]:
         at = second * SAMPLE_RATE_HZ
         samples[at : at + len(tones)] += LEVEL * tones
     return opus_of((np.stack([samples, samples], axis=1) * 32767).astype("<i2"))
+
+
+def beeps(person: int) -> str:
+    """Samples of the beep of every second, as JSON (for `PAGE`)."""
+    return json.dumps([[round(LEVEL * float(one), 4) for one in _beep(person, second)] for second in range(PAGE_S)])
 
 
 def seen(path: Path) -> list[Seen]:

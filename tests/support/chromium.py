@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,11 +164,14 @@ class Rooms:
         self.browser = browser
         self.pages: list[RoomPage] = []
 
-    async def join(self, url: str, name: str) -> RoomPage:
-        """Open a host's or guest's link, join under this name, and wait until connected and sending."""
+    async def join(self, url: str, name: str, scripts: Sequence[str] = ()) -> RoomPage:
+        """Open a host's or guest's link, join under this name, and wait until connected and sending. `scripts`: run in
+        every page before its own."""
         context = await self.browser.new_context(viewport={"width": 1000, "height": 700})
         await context.grant_permissions(["camera", "microphone"])
         await watch(context)
+        for script in scripts:
+            await context.add_init_script(script)
         room = RoomPage(await context.new_page(), name)
         self.pages.append(room)
         room.page.on("console", lambda message: room.console.append(_line(message)))
