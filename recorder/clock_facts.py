@@ -16,6 +16,10 @@ MAX_BLOCKS = 20_000
 """Of reports, of frames and of round trips each: 28 hours. Later ones are not noted."""
 MAX_EXCESS_NS = 1 << 62
 """What a sum of any times is cut to: JSON has 64 bits."""
+HELD_NS = 10_000_000_000
+"""That a piece began is known seconds later: a packet may be waited for, then a second of frames is looked at."""
+MAX_HELD = 1_000
+"""Reports that wait for it; a browser sends one or two a second."""
 FAR_NS = 60_000_000_000
 """A report that says that its RTP time is further from its arrival means nothing."""
 
@@ -92,7 +96,7 @@ class _Quickest:
 
 
 Blocks = dict[tuple[int, int], _Quickest]
-"""By number of pieces that were begun, and time."""
+"""By number of the piece, and time."""
 
 
 class ClockNotes:
@@ -106,6 +110,8 @@ class ClockNotes:
         """Of each piece: arrival of its first frame, and session ticks - RTP ticks in it."""
         self._spans: list[tuple[int, int]] = []
         """Of each piece in which a frame was placed, first and last session tick."""
+        self._held: list[tuple[int, int, int]] = []
+        """Reports whose piece may not have begun yet: arrival, NTP time, RTP time."""
         self._reports: Blocks = {}
         self._frames: Blocks = {}
         self._round_trips: list[RoundTripNote] = []
@@ -116,8 +122,9 @@ class ClockNotes:
 
     def reported(self, arrival_ns: int, ntp_timestamp: int, unwrapped: int) -> None:
         """`unwrapped`: the RTP timestamp."""
-        ntp_ns = ntp_timestamp * 1_000_000_000 >> 32
-        self._note(self._reports, arrival_ns, arrival_ns - ntp_ns, unwrapped, ntp_ns)
+        self._held.append((arrival_ns, ntp_timestamp * 1_000_000_000 >> 32, unwrapped))
+        old = next((n for n, held in enumerate(self._held) if held[0] > arrival_ns - HELD_NS), len(self._held))
+        self._sort(max(old, len(self._held) - MAX_HELD))
 
     def placed(self, frame: MediaFrame, position: int) -> None:
         """In the piece that was begun last, at this session tick."""
@@ -127,7 +134,7 @@ class ClockNotes:
         self._spans[-1] = (self._spans[-1][0], end)
         if frame.on_time:
             delay_ns = frame.arrival_ns - self._zero_ns - self._to_ns(position)
-            self._note(self._frames, frame.arrival_ns, delay_ns, position, 0)
+            self._note(self._frames, len(self._begun) - 1, frame.arrival_ns, delay_ns, position, 0)
 
     def round_trip(self, at_ns: int, round_trip_ns: int) -> None:
         if round_trip_ns and len(self._round_trips) < MAX_BLOCKS:
@@ -135,9 +142,9 @@ class ClockNotes:
 
     def facts(self, begin_ticks: int, connection: str, delay_ns: int) -> ClockFacts:
         """`begin_ticks`: session time of the file's beginning. The rest as in ClockFacts."""
+        self._sort(len(self._held))
         pieces = [Piece(self._to_ns(first - begin_ticks), self._to_ns(end - begin_ticks)) for first, end in self._spans]
-        for (_, _), block in sorted(self._reports.items()):
-            number = max(0, bisect_right(self._begun, (block.arrival_ns, sys.maxsize)) - 1)
+        for (number, _), block in sorted(self._reports.items()):
             if number < len(pieces):
                 position_ns = self._to_ns(block.ticks + self._begun[number][1])
                 arrival_ns = block.arrival_ns - self._zero_ns
@@ -145,14 +152,21 @@ class ClockNotes:
                     file_ns = position_ns - self._to_ns(begin_ticks)
                     told = ReportBlock(file_ns, block.ntp_ns, arrival_ns, block.count, block.sum_ns)
                     pieces[number].reports.append(told)
-        for (begun, _), block in sorted(self._frames.items()):
+        for (number, _), block in sorted(self._frames.items()):
             file_ns = self._to_ns(block.ticks - begin_ticks)
             told_ns = block.arrival_ns - self._zero_ns
-            pieces[begun - 1].frames.append(FrameBlock(file_ns, told_ns, block.count, block.sum_ns))
+            pieces[number].frames.append(FrameBlock(file_ns, told_ns, block.count, block.sum_ns))
         return ClockFacts(connection, delay_ns, pieces, self._round_trips)
 
-    def _note(self, blocks: Blocks, arrival_ns: int, delay_ns: int, ticks: int, ntp_ns: int) -> None:
-        key = (len(self._begun), arrival_ns // BLOCK_NS)
+    def _sort(self, count: int) -> None:
+        """Put so many of the held reports into the pieces in which they came."""
+        for arrival_ns, ntp_ns, unwrapped in self._held[:count]:
+            number = max(0, bisect_right(self._begun, (arrival_ns, sys.maxsize)) - 1)
+            self._note(self._reports, number, arrival_ns, arrival_ns - ntp_ns, unwrapped, ntp_ns)
+        del self._held[:count]
+
+    def _note(self, blocks: Blocks, number: int, arrival_ns: int, delay_ns: int, ticks: int, ntp_ns: int) -> None:
+        key = (number, arrival_ns // BLOCK_NS)
         block = blocks.get(key)
         if block is None:
             if len(blocks) >= MAX_BLOCKS:

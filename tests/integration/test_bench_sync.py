@@ -8,10 +8,10 @@ from bench import captured, sync
 from tests.support.plans import Pause, Person, Plan
 
 PLAN = Plan(
-    "late, camera first, muted, with loss",
+    "far, late, muted, with loss",
     (
-        Person(loss=0.03, microphone_s=2.5, pauses=(Pause(5.0, 6.5, "stopped"),)),
-        Person(loss=0.03, joins_s=2.0, camera_s=3.5),
+        Person(delay_s=0.05, loss=0.03, microphone_s=2.5, pauses=(Pause(5.0, 6.5, "stopped"),)),
+        Person(delay_s=0.15, loss=0.03, joins_s=2.0, camera_s=3.5),
     ),
 )
 

@@ -69,6 +69,29 @@ def test_a_report_belongs_to_the_piece_in_which_it_came_also_when_that_was_found
     assert (second.begin_ns, len(second.frames)) == (10 * S, 1)
 
 
+def test_of_reports_of_one_block_each_piece_has_its_own() -> None:
+    """A block's quickest report came after a stop, before the timeline had found it."""
+    notes = begun()
+    notes.placed(frame(ZERO_NS), 0)
+    notes.reported(ZERO_NS + 1 * S + 2 * MS, ntp(1 * S), 1 * RATE)
+    notes.reported(ZERO_NS + 4 * S + 1 * MS, ntp(4 * S), 2 * RATE)
+    notes.began(ZERO_NS + 3 * S, 2 * RATE)
+    notes.placed(frame(ZERO_NS + 3 * S), 3 * RATE)
+    first, second = notes.facts(0, "", 0).pieces
+    assert [report.file_ns for report in first.reports] == [1 * S]
+    assert [report.file_ns for report in second.reports] == [4 * S]
+
+
+def test_reports_that_wait_for_their_piece_are_bounded() -> None:
+    notes = begun()
+    notes.placed(frame(ZERO_NS), 0)
+    for number in range(3 * recorder.clock_facts.MAX_HELD):
+        notes.reported(ZERO_NS + number, ntp(number), 0)
+    assert len(notes._held) == recorder.clock_facts.MAX_HELD
+    (piece,) = notes.facts(0, "", 0).pieces
+    assert [report.reports for report in piece.reports] == [3 * recorder.clock_facts.MAX_HELD]
+
+
 def test_a_report_whose_rtp_time_is_far_from_its_arrival_says_nothing() -> None:
     notes = begun()
     notes.placed(frame(ZERO_NS), 0)
