@@ -132,6 +132,15 @@ class RecordingStopped(msgspec.Struct, tag_field="type", tag="recording_stopped"
     """`disk`: the spool's disk was full. Empty: by a host, because everybody had left, or not known."""
 
 
+class ClockNoted(msgspec.Struct, tag_field="type", tag="clock_noted", kw_only=True):
+    """What the wall clock said, every few seconds while it is recorded."""
+
+    at_ns: int
+    wall_ns: int
+    """Unix time."""
+    boot_id: str
+
+
 RecordingEvent = (
     RecordingStarted
     | ParticipantSeen
@@ -147,5 +156,6 @@ RecordingEvent = (
     | Purged
     | NoticeGiven
     | NoticeEnded
+    | ClockNoted
     | RecordingStopped
 )

@@ -257,6 +257,33 @@ class OffRecord(msgspec.Struct, frozen=True, kw_only=True):
     """When a host had it purged; None: nobody did."""
 
 
+class Boot(msgspec.Struct, frozen=True):
+    """A run of the machine that recorded: session time is its monotonic clock, less a constant."""
+
+    boot_id: str
+    from_ns: int
+    """When it was first written about the recording."""
+
+
+class WallStep(msgspec.Struct, frozen=True):
+    """The wall clock was moved, in the ten seconds before; session time was not."""
+
+    at_ns: int
+    step_ns: int
+    """Positive: it was put forward."""
+
+
+class Clock(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the session clock is among the others."""
+
+    zero_wall_ns: int
+    """Unix time of the session clock's zero, as the wall clock had it then."""
+    boots: list[Boot] = []
+    """In the order of time."""
+    wall_steps: list[WallStep] = []
+    """In the order of time, of 20 ms at least; at most 1,000."""
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     manifest_version: Annotated[int, Meta(ge=MANIFEST_VERSION, le=MANIFEST_VERSION)] = MANIFEST_VERSION
     software: str = ""
@@ -268,6 +295,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     stopped_ns: int
     stop_reason: str = ""
     """`disk`: the server's disk was full. Empty: by a host, because everybody had left, or not known."""
+    clock: Clock | None = None
     participants: list[Participant] = []
     takes: list[Take] = []
     off_record: list[OffRecord] = []

@@ -165,6 +165,7 @@ class RecordingWork:
                             ids = record.recording
                             self._state = RecordingState(ids.recording_id, ids.session_id)
                             self._zero_ns = ids.zero_monotonic_ns
+                        self._state.wall.opened(record)
                     elif self._state is not None and not isinstance(record, TrackRecord):
                         self._state.apply(record)
 

@@ -12,6 +12,7 @@ from recorder.events import (
     CaptureFinished,
     CaptureOpened,
     ChunkVerified,
+    ClockNoted,
     NoticeEnded,
     NoticeGiven,
     OffRecordMarked,
@@ -39,6 +40,7 @@ from recorder.manifest import (
     Take,
     software,
 )
+from recorder.wall_clock import WallClock
 
 MAX_SPEAKERS = 100_000
 """Changes of who speaks that a manifest lists, three hours of ten a second. More are counted."""
@@ -63,6 +65,7 @@ class RecordingState:
     def __init__(self, recording_id: str, session_id: str) -> None:
         self.recording_id = recording_id
         self.session_id = session_id
+        self.wall = WallClock()
         self.title = ""
         self.started_ns = 0
         self.stopped_ns: int | None = None
@@ -128,6 +131,8 @@ class RecordingState:
         elif isinstance(event, Purged):
             for id in event.off_record_ids:
                 self.purged.setdefault(id, event)
+        elif isinstance(event, ClockNoted):
+            self.wall.noted(event.boot_id, event.at_ns, event.wall_ns)
         elif isinstance(event, RecordingStopped):
             self.stopped_ns = event.stopped_ns
             self.stop_reason = event.reason or self.stop_reason
@@ -170,6 +175,7 @@ class RecordingState:
             started_ns=self.started_ns,
             stopped_ns=stopped_ns,
             stop_reason=self.stop_reason,
+            clock=self.wall.clock(),
             participants=[
                 Participant(
                     participant_id=seen.participant_id,

@@ -59,6 +59,14 @@ class SessionClock:
     def now_ns(self) -> int:
         return self._clock.monotonic_ns() - self.zero_monotonic_ns
 
+    @property
+    def boot_id(self) -> str:
+        return self._clock.boot_id
+
+    def wall_ns(self) -> int:
+        """Unix time now, which may be moved at any time."""
+        return self._clock.wall_ns()
+
     def now_ms(self) -> float:
         return self.now_ns() / NS_PER_MS
 

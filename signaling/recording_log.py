@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from recorder.events import RecordingEvent, RecordingStarted, RecordingStopped, TakeOpened
+from recorder.events import ClockNoted, RecordingEvent, RecordingStarted, RecordingStopped, TakeOpened
 from recorder.journal import RecordingHeader, TrackHeader
 from sfu.interfaces import PacketTap, StreamInfo
 from signaling.catalog_queue import CatalogQueue
@@ -91,6 +91,11 @@ class RecordingLog:
     def event(self, event: RecordingEvent) -> Future[None]:
         """Queue an event; the future ends when it is durable, or with OSError."""
         return self._journal.event(event)
+
+    def note_clock(self) -> None:
+        """Every `recorder.wall_clock.CLOCK_S`; what it was at the beginning is in the journal's header."""
+        clock = self.clock
+        self.event(ClockNoted(at_ns=clock.now_ns(), wall_ns=clock.wall_ns(), boot_id=clock.boot_id))
 
     def know(self, take: Take) -> None:
         """A take from the catalog."""

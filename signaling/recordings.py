@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from recorder.events import ParticipantGone, ParticipantSeen, RecordingStopped, SpeakersChanged, TrackMuteChanged
+from recorder.last_sign import last_sign_ns
 from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import NS_PER_MS, Clock, SessionClock, wall_time
@@ -214,12 +215,22 @@ class RecordingDesk:
         for row in await self._catalog.open_recordings():
             session = await self._catalog.session(row.session_id)
             assert session is not None, "a foreign key holds"
-            last_sign_ns = await asyncio.to_thread(_last_written_ns, self._spool.folder / row.id)
-            row.stopped_ns = max(row.started_ns, last_sign_ns - session.clock_zero_wall_ns)
+            row.stopped_ns = max(row.started_ns, await self._last_sign_ns(row.id, session))
             self._open(row, session).close()
             await self._catalog.stop_recording(row.id, row.stopped_ns)
             self._counters["recordings_recovered"] += 1
             log.warning("recording_recovered", session_id=session.id, recording_id=row.id)
+
+    async def _last_sign_ns(self, recording_id: str, session: Session) -> int:
+        folder = self._spool.folder / recording_id
+        try:
+            signed_ns = await asyncio.to_thread(last_sign_ns, folder)
+        except OSError as error:
+            log.error("spool_unreadable", recording_id=recording_id, reason=str(error))
+            signed_ns = None
+        if signed_ns is not None:
+            return signed_ns
+        return await asyncio.to_thread(_last_written_ns, folder) - session.clock_zero_wall_ns
 
     def _open(self, row: Recording, session: Session) -> RecordingLog:
         return RecordingLog(row, session, SessionClock(session, self._clock), self._clock.boot_id, self._spool)
@@ -237,5 +248,5 @@ class RecordingDesk:
 
 
 def _last_written_ns(folder: Path) -> int:
-    """Unix time of the last write into a recording's spool; 0: nothing was ever written."""
+    """Unix time of the last write into a recording's spool, whose journals say nothing; 0: there was none."""
     return max((path.stat().st_mtime_ns for path in folder.glob("*")), default=0)

@@ -1,9 +1,11 @@
-"""Looks twice a second at everything that puts running recordings at risk, and keeps their notices true."""
+"""Looks twice a second at everything that puts running recordings at risk, and keeps their notices true; has the wall
+clock noted in them now and then."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
+from recorder.wall_clock import CLOCK_S
 from signaling.live import LiveRooms
 from signaling.notices import GENERAL, NoticeCode, NoticeKey
 from signaling.recorder_watch import RecorderWatch
@@ -23,6 +25,7 @@ class Watchdog:
         self._recorder = recorder
         self._recorder_alarm = recorder_alarm
         self._space = space
+        self._clock_due_s = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -35,9 +38,14 @@ class Watchdog:
 
     def look(self, now_s: float) -> None:
         """`now_s`: monotonic."""
+        note_clock = now_s >= self._clock_due_s
+        if note_clock:
+            self._clock_due_s = now_s + CLOCK_S
         for room in self._rooms.live.values():
             if room.recording is not None:
                 room.recording.notices.keep(CODES, self._present(room.recording, now_s))
+                if note_clock:
+                    room.recording.log.note_clock()
 
     def _present(self, recording: LiveRecording, now_s: float) -> dict[NoticeKey, int]:
         """What is wrong, with since when on the session clock."""

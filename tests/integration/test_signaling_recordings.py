@@ -1,13 +1,16 @@
 """Recording control: who may, what is journalled, which take a track belongs to, and what a dead node left behind."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.events import (
+    ClockNoted,
     ParticipantGone,
     ParticipantSeen,
     RecordingStarted,
@@ -16,7 +19,7 @@ from recorder.events import (
     TakeOpened,
     TrackMuteChanged,
 )
-from recorder.journal import FileHeader, JournalDecoder
+from recorder.journal import FileHeader, JournalDecoder, encode_head
 from recorder.report import Report, TakeReport, report_key
 from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
@@ -26,6 +29,15 @@ from storage.models import Segment
 from storage.objects import ObjectStoreError
 from tests.support.control import Control, Json, Page, start_control
 from tests.support.fake_spool import FakeTap
+from tests.support.journals import (
+    ZERO_NS,
+    S,
+    audio_packets,
+    file_header,
+    recording_header,
+    track_header,
+    write_journal,
+)
 
 
 @pytest.fixture
@@ -459,6 +471,39 @@ async def test_what_a_dead_node_left_is_stopped_when_its_spool_was_last_written(
         assert zero is not None
         assert shown[0]["stopped_ms"] == pytest.approx((died_at - zero.clock_zero_wall_ns) / 1e6)
         assert control.studio.counters["recordings_recovered"] == 1
+
+
+async def test_a_wall_clock_that_was_moved_does_not_move_the_end_of_what_a_dead_node_left(tmp_path: Path) -> None:
+    async with start_control(tmp_path) as control:
+        session = await control.create()
+        recording = await control.record(session)
+        id = recording["recording_id"]
+        began = await control.studio.catalog.recording(id)
+        assert began is not None
+        control.studio.recordings._running.clear()
+        control.studio.rooms.live[session["session_id"]].recording = None  # the node dies here
+    left = tmp_path / "spool" / id
+    at_ns = began.started_ns + 20 * S
+    head = file_header(recording=replace(recording_header(id), zero_monotonic_ns=ZERO_NS))
+    opened = replace(head, opened_monotonic_ns=ZERO_NS + began.started_ns)
+    write_journal(left, track_header("opus"), audio_packets([b"\xf8\xff\xfe"], at_ns=at_ns), end=False)
+    (left / "events-0.journal").write_bytes(encode_head(opened))
+    async with start_control(tmp_path) as control:
+        shown = (await control.call("GET", path_of(session), token=session["host_secret"])).json["recordings"]
+        assert shown[0]["stopped_ms"] == pytest.approx(at_ns / 1e6)
+
+
+async def test_the_wall_clock_is_noted_every_ten_seconds_while_it_is_recorded(control: Control) -> None:
+    session = await control.create()
+    recording = await control.record(session)
+    [journal] = control.spool.of(recording["recording_id"])
+    before = [event for event in journal.events if isinstance(event, ClockNoted)]
+    now_s = time.monotonic() + 60
+    for passed_s in (0.0, 9.0, 10.5, 12.0, 21.0):
+        control.studio.watchdog.look(now_s + passed_s)
+    noted = [event for event in journal.events if isinstance(event, ClockNoted)][len(before) :]
+    assert len(noted) == 3
+    assert all(event.boot_id and event.wall_ns > 0 and event.at_ns > 0 for event in noted)
 
 
 async def test_the_real_journal_holds_what_was_recorded(tmp_path: Path) -> None:

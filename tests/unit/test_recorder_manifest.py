@@ -100,7 +100,7 @@ def test_what_is_no_manifest_is_not_valid(change: dict[str, object]) -> None:
 
 def test_the_text_for_producers_names_every_field() -> None:
     text = (Path(__file__).parents[2] / "docs" / "producer.md").read_text()
-    names = "Manifest Participant Take Segment Reception Picture MapPoint Speakers OffRecord Notice"
+    names = "Manifest Participant Take Segment Reception Picture MapPoint Clock Boot WallStep Speakers OffRecord Notice"
     for name in names.split():
         for field in schema()["$defs"][name]["properties"]:
             assert f"`{field}`" in text, f"{field} of {name}"
