@@ -80,8 +80,9 @@ class Redactions:
         """Something in it is to go for good, and all that is needed for that is there."""
         purged = [marked for id, marked in state.off_record.items() if id in state.purged]
         if segment.state != "stored":
-            # Of a file that could not be made it is not known where it would have begun.
-            concerned = segment.state == "failed" or concerning(purged, segment.start_ns, segment.start_bound_ns, None)
+            # Of a server's file that could not be made it is not known where it would have begun.
+            anywhere = segment.state == "failed" and segment.copy == "server"
+            concerned = anywhere or concerning(purged, segment.start_ns, segment.start_bound_ns, None)
             return bool(purged and concerned) and segment.segment_id not in self._emptied
         known = self._redacted.get(segment.segment_id)
         if known is None or known.problem or known.whole_gone or self.is_due(segment, state):

@@ -108,8 +108,8 @@ class OffRecordDesk:
             if segment.state == "capturing":  # nobody may bring the rest of it
                 await self._catalog.upsert_segment(_given_up(segment))
         now_ns = SessionClock(session, self._clock).now_ns()
-        await self._catalog.purge_off_record(recording.id, by.id if by is not None else None, now_ns)
         ids = [row.id for row in ranges]
+        await self._catalog.purge_off_record(ids, by.id if by is not None else None, now_ns)
         purged_by = by.id if by is not None else ""
         await self._write(session, recording, Purged(off_record_ids=ids, purged_by=purged_by, at_ns=now_ns))
         self._counters["off_record_purged"] += 1

@@ -165,9 +165,9 @@ class Catalog:
         query = select(OffRecord).where(OffRecord.recording_id == recording_id)
         return await self._all(query.order_by(OffRecord.start_ns, OffRecord.id))
 
-    async def purge_off_record(self, recording_id: str, by: str | None, at_ns: int) -> None:
-        """Note it at every range of the recording that was not purged before."""
-        ranges = (OffRecord.recording_id == recording_id, OffRecord.purged_ns.is_(None))
+    async def purge_off_record(self, ids: Sequence[str], by: str | None, at_ns: int) -> None:
+        """Note it at each of these ranges that was not purged before."""
+        ranges = (OffRecord.id.in_(ids), OffRecord.purged_ns.is_(None))
         async with self._database.writing() as session:
             await session.execute(update(OffRecord).where(*ranges).values(purged_by=by, purged_ns=at_ns))
 

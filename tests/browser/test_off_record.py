@@ -1,9 +1,11 @@
 """Off the record as a host does it: by keyboard in the room, with times on the files page; held back at once."""
 
 import re
+from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.chromium import RoomPage, Rooms
@@ -60,10 +62,62 @@ async def test_a_host_takes_the_last_seconds_off_the_record_with_the_keyboard_al
     assert await host.errors() == []
 
 
-async def listed(studio: Studio, session: Json) -> list[Json]:
+async def test_what_was_taken_off_the_record_in_the_room_is_in_no_file_that_can_be_downloaded(
+    studio: Studio, rooms: Rooms
+) -> None:
+    session = await studio.create_session("Between us")
+    host = await rooms.join(session["host_url"], "Ann")
+    await record(host, 13_000)
+    await host.page.keyboard.press("o")
+    await host.page.get_by_role("button", name="Last 10 seconds").click()
+    await expect(host.page.get_by_role("status").filter(has_text="Off the record: 0:0")).to_be_visible()
+    await host.sends_for(2.0)
+    await host.stop_recording()
+    await host.until(SAFE)
+    page = await files_page(host, session)
+    await expect(page.locator(".segment[data-off-record=redacted]")).to_have_count(FILES, timeout=SETTLE_MS)
+    detail = await shown(studio, session)
+    [marked] = detail["off_record"]
+    assert marked["stop_ms"] - marked["start_ms"] == pytest.approx(10_000)
+    starts_ms = {one["file_name"]: one["start_ns"] / 1e6 for take in detail["takes"] for one in take["segments"]}
+    links = page.get_by_role("link", name="Download")
+    await expect(links).to_have_count(FILES)
+    for link in await links.all():
+        async with page.expect_download() as downloading:
+            await link.click()
+        download = await downloading.value
+        start_ms = starts_ms[download.suggested_filename]
+        range_s = tuple((marked[end] - start_ms) / 1000 for end in ("start_ms", "stop_ms"))
+        require_nothing_between(*range_s, await download.path())
+    assert await host.errors() == []
+
+
+def require_nothing_between(begin_s: float, end_s: float, path: Path) -> None:
+    """Of a file: no frame, and samples that are zero; what was before and comes behind is there."""
+    with av.open(str(path)) as container:
+        kinds = [stream.type for stream in container.streams]
+    for index, kind in enumerate(kinds):
+        with av.open(str(path)) as container:
+            if kind == "video":
+                times = [frame.time for frame in container.decode(container.streams[index]) if frame.time is not None]
+                assert not [at_s for at_s in times if begin_s < at_s < end_s]
+                assert min(times) < begin_s
+            else:
+                sound = np.abs(np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1))
+                first, last = (round(at_s * SAMPLE_RATE_HZ) for at_s in (begin_s, end_s))
+                assert sound[:, first:last].max() == 0
+                assert sound[:, :first].max() > 0.01
+                assert sound[:, last + SAMPLE_RATE_HZ :].max() > 0.01
+
+
+async def shown(studio: Studio, session: Json) -> Json:
+    """The only recording."""
     [recording] = await studio.api.recordings(session["session_id"], session["host_secret"])
-    detail = await studio.api.recording(session["session_id"], recording["recording_id"], session["host_secret"])
-    ranges: list[Json] = detail["off_record"]
+    return await studio.api.recording(session["session_id"], recording["recording_id"], session["host_secret"])
+
+
+async def listed(studio: Studio, session: Json) -> list[Json]:
+    ranges: list[Json] = (await shown(studio, session))["off_record"]
     return ranges
 
 
