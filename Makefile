@@ -22,6 +22,7 @@ help:
 	@echo 'make fuzz   100,000 examples for every parser of what strangers send (50 times as many as make test)'
 	@echo 'make large  a browser seeks in a file of 2 GB (make test: 200 MB)'
 	@echo 'make chaos  50 power failures and 50 kills in the middle of recordings: what each costs'
+	@echo 'make watch-soak  half an hour of speech through a browser: no host may be warned'
 	@echo 'make clean  remove $(VENV), caches and test output (never your data folder)'
 
 run: $(VENV)/installed
@@ -160,6 +161,9 @@ bench-record: $(VENV)/installed-dev
 
 bench-sync: $(VENV)/installed-dev
 	$(BIN)/python -m bench.sync
+
+watch-soak: $(VENV)/installed-dev
+	$(BIN)/python -m bench.watch_soak
 
 fuzz: $(VENV)/installed-dev
 	STEMROOM_PROPERTIES=fuzz $(BIN)/python -m pytest -n 2 -m any_input tests/unit $(PYTEST_ARGS)

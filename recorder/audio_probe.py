@@ -13,6 +13,7 @@ from av.audio.frame import AudioFrame
 from av.filter import Graph
 
 from recorder.report import AudioFigures
+from recorder.watch import SoundWatch
 from sfu.codecs.opus import CLOCK_RATE_HZ
 
 BLOCK = CLOCK_RATE_HZ // 10
@@ -39,7 +40,8 @@ Sound = npt.NDArray[np.float32]
 class AudioProbe:
     """Positions are nanoseconds since the file's first sample. Only making it raises: av.FFmpegError, ValueError."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, watch: SoundWatch | None = None) -> None:
+        self._watch = watch
         self._figures = AudioFigures()
         decoder = av.CodecContext.create("opus", "r")
         assert isinstance(decoder, av.AudioCodecContext)
@@ -126,8 +128,11 @@ class AudioProbe:
             self._silent_until = end_ns
         else:
             self._end_silence()
-        if peak >= CLIPPED:
-            self._figures.clipped_samples += int(np.count_nonzero(np.abs(block) >= CLIPPED))
+        clipped = int(np.count_nonzero(np.abs(block) >= CLIPPED)) if peak >= CLIPPED else 0
+        if self._watch is not None:
+            self._watch.block(at_ns, end_ns, peak, block.size, clipped)
+        if clipped:
+            self._figures.clipped_samples += clipped
             if self._clipped_from is None:
                 self._clipped_from = at_ns
             self._clipped_until = end_ns

@@ -16,6 +16,7 @@ MAX_FINDINGS = 100
 """Of one beat; what is beyond is left out."""
 
 Id = Annotated[str, Meta(max_length=32, pattern="^[a-z]{1,3}_[a-z2-7]{16}$")]
+IdOrNone = Annotated[str, Meta(max_length=32, pattern="^([a-z]{1,3}_[a-z2-7]{16})?$")]
 Count = Annotated[int, Meta(ge=0, le=1 << 60)]
 
 
@@ -24,6 +25,11 @@ class FindingCode(StrEnum):
 
     BEHIND = "recorder_behind"
     """Its files are made later than its packets come."""
+    SILENCE = "digital_silence"
+    """A microphone that is not muted gives zeros."""
+    CLIPPING = "clipping"
+    BLACK = "black_picture"
+    FROZEN = "frozen_picture"
 
 
 class Health(msgspec.Struct, frozen=True, tag_field="type", tag="health", kw_only=True):
@@ -44,6 +50,10 @@ class Finding(msgspec.Struct, frozen=True, tag_field="type", tag="finding", kw_o
 
     code: FindingCode
     recording_id: Id
+    take_id: IdOrNone = ""
+    """Empty: it is not of one take."""
+    participant_id: IdOrNone = ""
+    kind: Annotated[str, Meta(pattern="^(microphone|camera|screen|screen_audio)?$")] = ""
     since_ns: Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
     """On the session clock."""
 

@@ -113,11 +113,27 @@ class RecordingWork:
         """What is wrong at present with a recording that runs."""
         if self._state is None or self._stopped:
             return []
+        id, session_ns = self._state.recording_id, now_ns - self._zero_ns
+        found = []
         lag_s = self.lag_s(now_ns)
-        if lag_s <= BEHIND_S:
-            return []
-        since_ns = now_ns - self._zero_ns - round(lag_s * 1e9)
-        return [Finding(code=FindingCode.BEHIND, recording_id=self._state.recording_id, since_ns=since_ns)]
+        if lag_s > BEHIND_S:
+            since_ns = session_ns - round(lag_s * 1e9)
+            found.append(Finding(code=FindingCode.BEHIND, recording_id=id, since_ns=since_ns))
+        for task in self._making.values():
+            # What a file shows that is made late may be over.
+            if (track := task.header) is not None and task.lag_s(now_ns) <= BEHIND_S:
+                found += [
+                    Finding(
+                        code=code,
+                        recording_id=id,
+                        take_id=track.take_id,
+                        participant_id=track.participant_id,
+                        kind=track.kind,
+                        since_ns=session_ns - age_ns,
+                    )
+                    for code, age_ns in task.warnings().items()
+                ]
+        return found
 
     async def run(self) -> None:
         try:

@@ -9,9 +9,11 @@ import structlog
 
 from recorder.audio_probe import AudioProbe
 from recorder.frames import MediaFrame
+from recorder.health import FindingCode
 from recorder.journal import TrackHeader
 from recorder.report import SegmentFigures
 from recorder.video_probe import VideoProbe
+from recorder.watch import PictureWatch, SoundWatch
 
 log = structlog.get_logger()
 
@@ -27,11 +29,17 @@ class SegmentProbe:
         self._audio: AudioProbe | None = None
         self._video: VideoProbe | None = None
         self._problem = ""
+        self._watch: SoundWatch | PictureWatch | None = None
+        """Of what has a device: a shared screen may be silent, and may stand still."""
         try:
             if track.stream.codec == "opus":
-                self._audio = AudioProbe(track.stream.channels)
+                sound = SoundWatch() if track.kind == "microphone" else None
+                self._audio = AudioProbe(track.stream.channels, sound)
+                self._watch = sound
             else:
-                self._video = VideoProbe(track.stream.codec)
+                picture = PictureWatch() if track.kind == "camera" else None
+                self._video = VideoProbe(track.stream.codec, picture)
+                self._watch = picture
         except (av.FFmpegError, ValueError) as error:
             self._problem = f"no decoder: {error}"
 
@@ -57,6 +65,14 @@ class SegmentProbe:
     def over(self, position_ns: int) -> None:
         if self._video is not None and not self._problem:
             self._video.over(position_ns)
+
+    def muted(self, muted: bool) -> None:
+        if self._watch is not None:
+            self._watch.mute(muted)
+
+    def warnings(self) -> dict[FindingCode, int]:
+        """What is wrong where the file ends at present, with for how long (ns). From any thread."""
+        return self._watch.findings() if self._watch is not None and not self._problem else {}
 
     def finish(self) -> SegmentFigures:
         """The file is complete."""

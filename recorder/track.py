@@ -15,6 +15,7 @@ from recorder.journal import (
     FileHeader,
     JournalDropped,
     JournalEnd,
+    JournalMute,
     JournalPacket,
     JournalPicture,
     JournalReception,
@@ -55,6 +56,9 @@ class FrameObserver(Protocol):
 
     def gap(self, position_ns: int, duration_ns: int, reason: str) -> None:
         """Before the next frame, from `position_ns` on. `reason`: of `Gap`."""
+
+    def muted(self, muted: bool) -> None:
+        """The participant muted the track, or ended that, about here."""
 
     def over(self, position_ns: int) -> None:
         """Nothing follows; the last picture lasted until then."""
@@ -123,6 +127,8 @@ class TrackPipeline:
             elif isinstance(record, JournalReception):
                 self._reception = record
                 self._timeline.notes.round_trip(record.arrival_ns, 1_000 * record.reception.round_trip_us)
+            elif isinstance(record, JournalMute) and self._observer is not None:
+                self._observer.muted(record.muted)
             elif isinstance(record, JournalEnd):
                 self._ended_ns = record.arrival_ns
                 self._counts.unread = abs(record.packets - self._counts.received)

@@ -16,6 +16,7 @@ import structlog
 
 from recorder import earlier_file
 from recorder.clock_facts import ClockFacts
+from recorder.health import FindingCode
 from recorder.journal import FileHeader, JournalPacket, Record, TrackHeader, TrackRecord
 from recorder.manifest import PacketCounts, Segment
 from recorder.reader import JournalReader, JournalState
@@ -77,6 +78,12 @@ class TrackTask:
         self._threads = threads
         self._over = False
         self._waits_since_ns: int | None = None
+        self._probe: SegmentProbe | None = None
+        """While its journal grows."""
+
+    def warnings(self) -> dict[FindingCode, int]:
+        """What is wrong with a growing track where its file ends at present, with for how long (ns)."""
+        return self._probe.warnings() if self._probe is not None else {}
 
     def lag_s(self, now_ns: int) -> float:
         """Age of the oldest packet of a growing journal that is not in the file yet, 0: there is none. `now_ns`: on the
@@ -109,6 +116,7 @@ class TrackTask:
             while reader.state is JournalState.GROWING:
                 records = await in_thread(self._threads, reader.read)
                 self._waits_since_ns = _first_arrival_ns(records) if reader.held else None
+                self._probe = probe if reader.held else None
                 if pipeline is None and records:
                     header = records.pop(0)
                     if not isinstance(header, FileHeader) or header.track is None:
@@ -126,7 +134,7 @@ class TrackTask:
                 elif reader.state is JournalState.GROWING:
                     await asyncio.sleep(POLL_S)
             self._over = True
-            self._waits_since_ns = None
+            self._waits_since_ns = self._probe = None
             if pipeline is None or probe is None:
                 return self._given_up(reader.problem or "the journal has no header")
             segment = await in_thread(self._threads, pipeline.finish)

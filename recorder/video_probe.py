@@ -9,6 +9,7 @@ import numpy as np
 
 from recorder.frames import MediaFrame
 from recorder.report import MAX_LISTED, MAX_RATES, PictureSize, VideoFigures
+from recorder.watch import PictureWatch
 
 FREEZE_NS = 500_000_000
 EXAMINE_EVERY_NS = 1_000_000_000
@@ -29,7 +30,8 @@ _DECODERS = {"av1": "libdav1d"}
 class VideoProbe:
     """Positions are nanoseconds since the file's first frame. Only making it raises: av.FFmpegError, ValueError."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, watch: PictureWatch | None = None) -> None:
+        self._watch = watch
         self._figures = VideoFigures()
         decoder = av.CodecContext.create(_DECODERS.get(codec, codec), "r")
         assert isinstance(decoder, av.VideoCodecContext)
@@ -50,6 +52,8 @@ class VideoProbe:
             rates[step] += 1
         self.over(position_ns)
         self._last_ns = position_ns
+        if self._watch is not None:
+            self._watch.frame(position_ns)
         if frame.key:
             self._key_frame(frame, position_ns)
 
@@ -87,7 +91,10 @@ class VideoProbe:
             return
         figures.examined += 1
         small = pictures[-1].reformat(*SMALL, format="gray").to_ndarray()
-        if np.percentile(small, DARK_SHARE) < DARK:
+        black = bool(np.percentile(small, DARK_SHARE) < DARK)
+        if self._watch is not None:
+            self._watch.picture(position_ns, small.astype(np.uint8, copy=False), black)
+        if black:
             figures.black += 1
             if len(figures.black_ms) < MAX_LISTED:
                 figures.black_ms.append(position_ns // 1_000_000)

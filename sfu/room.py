@@ -31,6 +31,7 @@ from sfu.quality import QualityMeter
 from sfu.settings import MediaSettings
 from sfu.sound import RoomSound
 from sfu.stats import observe
+from sfu.stillness import Stillness
 from sfu.subscriber import Subscriber
 from sfu.track import Track
 from sfu.transport import Transport
@@ -219,6 +220,8 @@ class Room:
         self.sound = RoomSound(settings.loudest)
         self._captures: dict[str, CaptureWatch] = {}
         """By track id, of the microphones and cameras that are recorded."""
+        self._stillness: dict[str, Stillness] = {}
+        """By track id, of these cameras."""
 
     @property
     def dominant(self) -> str | None:
@@ -282,6 +285,7 @@ class Room:
         """Nothing that is sent from now on is recorded; what is missing is waited for (sfu.tap)."""
         self._sink = None
         self._captures.clear()
+        self._stillness.clear()
         now = monotonic()
         for peer in self.peers.values():
             for track in peer.publisher.tracks.values():
@@ -319,6 +323,18 @@ class Room:
                 before = watch.stalled
                 if watch.look(_seen(track, transport), now) is not before:
                     self._tell_stalled(track.track_id, watch.since if watch.stalled else None)
+                if track.kind is TrackKind.CAMERA:
+                    self._look_closer(track, now)
+
+    def _look_closer(self, track: Track, now: float) -> None:
+        """Have the recorder see what a camera shows that may be black or stand still."""
+        if track.muted or not track.flowing:
+            self._stillness.pop(track.track_id, None)
+            return
+        stillness = self._stillness.setdefault(track.track_id, Stillness())
+        recorded = track.flowing[-1]
+        if stillness.look(recorded.octets, recorded.frames, recorded.key_frames, now):
+            recorded.want_key_frame()
 
     def _tell_stalled(self, track_id: str, since: float | None) -> None:
         log.info("capture_stalled" if since is not None else "capture_goes_on", track_id=track_id)
@@ -370,6 +386,7 @@ class Room:
     def _ended(self, peer: Peer, track: Track) -> None:
         self._tracks.pop(track.track_id, None)
         self._captures.pop(track.track_id, None)
+        self._stillness.pop(track.track_id, None)
         track.end_taps(monotonic())
         for other in self.peers.values():
             other.subscriber.remove(track)

@@ -24,6 +24,10 @@ class NoticeCode(StrEnum):
     RECORDER_BEHIND = "recorder_behind"
     SPACE_LOW = "space_low"
     CAPTURE_STALLED = "capture_stalled"
+    SILENCE = "digital_silence"
+    CLIPPING = "clipping"
+    BLACK = "black_picture"
+    FROZEN = "frozen_picture"
 
 
 GENERAL = {
@@ -45,6 +49,13 @@ OF_TAKES = {
         "Nothing comes from {name}’s {kind} any more, though it is on: it is missing in the recording. Ask {name} to "
         "look at it."
     ),
+    NoticeCode.SILENCE: (
+        "{name}’s {kind} is on and gives no sound at all, as if it were switched off at the device or in the system. "
+        "Ask {name} to look at it."
+    ),
+    NoticeCode.CLIPPING: "{name}’s {kind} is too loud and distorts. Ask {name} to turn it down or to move back.",
+    NoticeCode.BLACK: "{name}’s {kind} is on and shows black. Ask {name} to look at its lens and the light.",
+    NoticeCode.FROZEN: "{name}’s {kind} stands still: its picture does not change any more. Ask {name} to look at it.",
 }
 """Of what is wrong with one take, with whose and what kind of source it is."""
 KINDS = {
@@ -58,6 +69,16 @@ KINDS = {
 def of_take(code: NoticeCode, name: str, kind: str) -> str:
     """In words. `name` is isolated from the text around it, whichever way it is written."""
     return OF_TAKES[code].format(name=f"\u2068{name}\u2069", kind=KINDS[kind])
+
+
+class Draft(NamedTuple):
+    """What is to be told."""
+
+    text: str
+    since_ns: int
+    """On the session clock."""
+    participant_id: str = ""
+    """Whose take it is."""
 
 
 class NoticeKey(NamedTuple):
@@ -82,27 +103,34 @@ class Notices:
         """The oldest first."""
         return list(self._open.values())
 
-    def keep(self, codes: Collection[NoticeCode], present: Mapping[NoticeKey, int]) -> None:
-        """Of these kinds exactly `present` is so, with since when (session clock): give what is new, end the rest."""
+    def keep(self, codes: Collection[NoticeCode], present: Mapping[NoticeKey, Draft]) -> None:
+        """Of these kinds exactly `present` is so: give what is new, end the rest."""
         for key in [key for key in self._open if key.code in codes and key not in present]:
             self.end(key)
-        for key, since_ns in present.items():
-            self.give(key, GENERAL[key.code], since_ns)
+        for key, draft in present.items():
+            self.give(key, draft)
 
-    def give(self, key: NoticeKey, text: str, since_ns: int, participant_id: str = "") -> None:
+    def give(self, key: NoticeKey, draft: Draft) -> None:
         """Unless it is open, or too many are."""
         if key in self._open or len(self._open) >= MAX_OPEN:
             return
         notice = self._open[key] = Notice(
             code=key.code,
             take_id=key.take_id,
-            participant_id=participant_id,
-            text=text,
-            since_ms=since_ns / NS_PER_MS,
+            participant_id=draft.participant_id,
+            text=draft.text,
+            since_ms=draft.since_ns / NS_PER_MS,
             over=False,
         )
-        at_ns = self._clock.now_ns()
-        self._write(NoticeGiven(code=key.code, take_id=key.take_id, text=text, since_ns=since_ns, at_ns=at_ns))
+        self._write(
+            NoticeGiven(
+                code=key.code,
+                take_id=key.take_id,
+                text=draft.text,
+                since_ns=draft.since_ns,
+                at_ns=self._clock.now_ns(),
+            )
+        )
         self.tell(notice)
 
     def end(self, key: NoticeKey) -> None:

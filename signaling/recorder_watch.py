@@ -18,7 +18,7 @@ class RecorderWatch:
         """As it was said last."""
         self.refused = 0
         """Lines that were none, or for which there was no room."""
-        self._findings: dict[tuple[str, str], tuple[Finding, float]] = {}
+        self._findings: dict[tuple[str, str, str], tuple[Finding, float]] = {}
         """By what and where, with when it was said last."""
 
     def hear(self, line: bytes, now_s: float) -> None:
@@ -32,7 +32,7 @@ class RecorderWatch:
             self.health = said
             self._forget(now_s)
             return
-        key = (said.code, said.recording_id)
+        key = (said.code, said.recording_id, said.take_id)
         if key in self._findings or len(self._findings) < MAX_KEPT:
             self._findings[key] = (said, now_s)
         else:

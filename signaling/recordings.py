@@ -19,7 +19,7 @@ from sfu.interfaces import PacketTap, StreamInfo, TrackInfo
 from signaling.catalog_queue import CatalogQueue
 from signaling.clock import NS_PER_MS, Clock, SessionClock, wall_time
 from signaling.messages import RecordingView
-from signaling.notices import NoticeCode, NoticeKey, Notices, of_take
+from signaling.notices import Draft, NoticeCode, NoticeKey, Notices, of_take
 from signaling.recording_log import RecordingLog, Spool
 from storage.catalog import Catalog
 from storage.ids import new_id
@@ -69,9 +69,12 @@ class LiveRecording:
         if since_s is None:
             self.notices.end(key)
         else:
-            name = self._names.get(track.participant_id, "")
             since_ns = round(since_s * 1e9) - self.log.clock.zero_monotonic_ns
-            self.notices.give(key, of_take(key.code, name, track.kind), since_ns, track.participant_id)
+            self.notices.give(key, self.draft(key.code, track.participant_id, track.kind, since_ns))
+
+    def draft(self, code: NoticeCode, participant_id: str, kind: str, since_ns: int) -> Draft:
+        """What to tell of somebody's take."""
+        return Draft(of_take(code, self._names.get(participant_id, ""), kind), since_ns, participant_id)
 
     def track_ended(self, track_id: str) -> None:
         """Its slot is free for the participant's next track of the kind."""

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from recorder.wall_clock import CLOCK_S
 from signaling.live import LiveRooms
-from signaling.notices import GENERAL, NoticeCode, NoticeKey
+from signaling.notices import GENERAL, Draft, NoticeCode, NoticeKey
 from signaling.recorder_watch import RecorderWatch
 from signaling.recordings import LiveRecording
 from signaling.space_desk import SpaceDesk
 
 LOOK_S = 0.5
-CODES = frozenset(GENERAL)
+CODES = frozenset(NoticeCode) - {NoticeCode.CAPTURE_STALLED}
 """Of the notices that are kept true here."""
 
 
@@ -47,17 +47,22 @@ class Watchdog:
                 if note_clock:
                     room.recording.log.note_clock()
 
-    def _present(self, recording: LiveRecording, now_s: float) -> dict[NoticeKey, int]:
-        """What is wrong, with since when on the session clock."""
+    def _present(self, recording: LiveRecording, now_s: float) -> dict[NoticeKey, Draft]:
+        """What is wrong."""
         now_ns = recording.log.clock.now_ns()
-        present = {
-            NoticeKey(NoticeCode(finding.code)): finding.since_ns
-            for finding in self._recorder.findings(recording.id, now_s)
-        }
+        present = {}
+        for finding in self._recorder.findings(recording.id, now_s):
+            code = NoticeCode(finding.code)
+            if finding.kind:
+                draft = recording.draft(code, finding.participant_id, finding.kind, finding.since_ns)
+            else:
+                draft = Draft(GENERAL[code], finding.since_ns)
+            present[NoticeKey(code, finding.take_id)] = draft
+        away, low = NoticeCode.RECORDER_DOWN, NoticeCode.SPACE_LOW
         if self._recorder_alarm():
-            present[NoticeKey(NoticeCode.RECORDER_DOWN)] = now_ns
+            present[NoticeKey(away)] = Draft(GENERAL[away], now_ns)
         if self._space.low:
-            present[NoticeKey(NoticeCode.SPACE_LOW)] = now_ns
+            present[NoticeKey(low)] = Draft(GENERAL[low], now_ns)
         return present
 
     async def _run(self) -> None:

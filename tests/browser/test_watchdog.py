@@ -27,6 +27,31 @@ AGAIN = f"""(kind) => {{
     return sender.replaceTrack(sender.was);
 }}"""
 
+ZEROS = f"""(kind) => {{
+    const context = new AudioContext({{ sampleRate: 48000 }});
+    const silence = context.createConstantSource();
+    silence.offset.value = 0;
+    const out = context.createMediaStreamDestination();
+    silence.connect(out);
+    silence.start();
+    return ({SENDER})(kind).replaceTrack(out.stream.getAudioTracks()[0]);
+}}"""
+PAINTED = f"""(kind) => {{
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [640, 360];
+    const context = canvas.getContext('2d');
+    const draw = () => {{
+        context.fillStyle = 'black';
+        context.fillRect(0, 0, 640, 360);
+        context.fillStyle = 'orange';
+        for (let place = 0; place < SHAPES; place++) context.fillRect((place * 97) % 640, (place * 61) % 360, 30, 20);
+    }};
+    draw();
+    setInterval(draw, 33);
+    return ({SENDER})(kind).replaceTrack(canvas.captureStream(30).getVideoTracks()[0]);
+}}"""
+BLACK, STILL = PAINTED.replace("SHAPES", "0"), PAINTED.replace("SHAPES", "40")
+
 
 class Watched:
     def __init__(self, studio: Studio, session: dict[str, str], host: RoomPage, guest: RoomPage) -> None:
@@ -82,3 +107,23 @@ async def test_a_device_that_gives_nothing_any_more(
         files = tmp_path / "files"
         files.mkdir()
         assert await call.notices(files) == ["capture_stalled"]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "words", "code"),
+    [
+        pytest.param(ZEROS, "audio", "microphone is on and gives no sound", "digital_silence", id="zeros"),
+        pytest.param(BLACK, "video", "camera is on and shows black", "black_picture", id="black"),
+        pytest.param(STILL, "video", "camera stands still", "frozen_picture", id="frozen"),
+    ],
+)
+async def test_what_the_recorder_hears_and_sees(
+    script: str, kind: str, words: str, code: str, studio: Studio, rooms: Rooms, tmp_path: Path
+) -> None:
+    async with watched(studio, rooms) as call:
+        await call.told(script, kind, words)
+        await call.host.page.screenshot(path=tmp_path / "told.png")
+        await call.over(AGAIN, kind, words)
+        files = tmp_path / "files"
+        files.mkdir()
+        assert await call.notices(files) == [code]

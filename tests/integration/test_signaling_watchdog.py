@@ -144,3 +144,27 @@ async def test_a_device_that_gives_nothing_is_told_with_whose_it_is_until_it_doe
     assert [(end["take_id"], end["over"]) for end in ends] == [(first["take_id"], True), (second["take_id"], True)]
     given = [event for event in events(control, recording) if isinstance(event, NoticeGiven)]
     assert [event.take_id for event in given] == [first["take_id"], second["take_id"]]
+
+
+async def test_what_is_wrong_with_a_take_is_told_with_whose_it_is(control: Control) -> None:
+    session = await control.create()
+    host, _ = await control.arrive(session, host=True)
+    _, joined = await control.arrive(session, "Bob")
+    recording = await control.record(session)
+    await published(control, session, joined)
+    [journal] = control.spool.of(recording["recording_id"])
+    header = journal.taps[0].header
+    found = Finding(
+        code=FindingCode.SILENCE,
+        recording_id=recording["recording_id"],
+        take_id=header.take_id,
+        participant_id=header.participant_id,
+        kind=header.kind,
+        since_ns=1_000_000,
+    )
+    control.studio.recorder.hear(encode(found), 10.0)
+    control.studio.watchdog.look(10.0)
+    told = await host.expect("notice")
+    assert (told["code"], told["take_id"]) == ("digital_silence", header.take_id)
+    assert told["participant_id"] == joined["participant_id"]
+    assert told["text"].startswith("\u2068Bob\u2069’s microphone is on and gives no sound at all")

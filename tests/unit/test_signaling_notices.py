@@ -10,8 +10,9 @@ from recorder.events import NoticeEnded, NoticeGiven
 from sfu.interfaces import TrackKind
 from signaling.clock import SessionClock
 from signaling.messages import Message, Notice
-from signaling.notices import GENERAL, KINDS, MAX_OPEN, OF_TAKES, NoticeCode, NoticeKey, Notices, of_take
+from signaling.notices import GENERAL, KINDS, MAX_OPEN, OF_TAKES, Draft, NoticeCode, NoticeKey, Notices, of_take
 
+WORDS = GENERAL[NoticeCode.RECORDER_DOWN]
 DOWN, LOW = NoticeKey(NoticeCode.RECORDER_DOWN), NoticeKey(NoticeCode.SPACE_LOW)
 ALL = frozenset(GENERAL)
 
@@ -38,27 +39,26 @@ def test_a_notice_is_told_and_written_once_until_it_is_over() -> None:
     desk = Desk()
     for at_ns, present in [(10, {DOWN: 4}), (20, {DOWN: 6}), (30, {}), (40, {}), (50, {DOWN: 45})]:
         desk.at_ns = at_ns
-        desk.notices.keep(ALL, present)
-    words = GENERAL[NoticeCode.RECORDER_DOWN]
+        desk.notices.keep(ALL, {key: Draft(WORDS, since_ns) for key, since_ns in present.items()})
     assert desk.events == [
-        NoticeGiven(code="recorder_down", take_id="", text=words, since_ns=4, at_ns=10),
+        NoticeGiven(code="recorder_down", take_id="", text=WORDS, since_ns=4, at_ns=10),
         NoticeEnded(code="recorder_down", take_id="", at_ns=30),
-        NoticeGiven(code="recorder_down", take_id="", text=words, since_ns=45, at_ns=50),
+        NoticeGiven(code="recorder_down", take_id="", text=WORDS, since_ns=45, at_ns=50),
     ]
     assert desk.told == [("recorder_down", "", over) for over in (False, True, False)]
 
 
 def test_what_is_kept_is_of_the_given_kinds_alone() -> None:
     desk = Desk()
-    desk.notices.give(LOW, "Low.", 0)
-    desk.notices.keep({NoticeCode.RECORDER_DOWN}, {DOWN: 0})
+    desk.notices.give(LOW, Draft("Low.", 0))
+    desk.notices.keep({NoticeCode.RECORDER_DOWN}, {DOWN: Draft("Away.", 0)})
     desk.notices.keep({NoticeCode.RECORDER_DOWN}, {})
     assert [notice.code for notice in desk.notices.open] == ["space_low"]
 
 
 def test_an_open_notice_says_all_that_a_host_who_comes_later_must_know() -> None:
     desk = Desk()
-    desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, "tak_a"), "Low.", 1_500_000, participant_id="par_a")
+    desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, "tak_a"), Draft("Low.", 1_500_000, "par_a"))
     assert desk.notices.open == [
         Notice(code="space_low", take_id="tak_a", participant_id="par_a", text="Low.", since_ms=1.5, over=False)
     ]
@@ -66,7 +66,7 @@ def test_an_open_notice_says_all_that_a_host_who_comes_later_must_know() -> None
 
 def test_with_the_recording_all_are_over() -> None:
     desk = Desk()
-    desk.notices.keep(ALL, {DOWN: 0, LOW: 0})
+    desk.notices.keep(ALL, {DOWN: Draft("Away.", 0), LOW: Draft("Low.", 0)})
     desk.notices.end_all()
     assert desk.notices.open == []
     assert [over for _, _, over in desk.told] == [False, False, True, True]
@@ -76,10 +76,10 @@ def test_with_the_recording_all_are_over() -> None:
 def test_no_more_than_so_many_are_open_at_once() -> None:
     desk = Desk()
     for number in range(2 * MAX_OPEN):
-        desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, f"tak_{number}"), "Low.", 0)
+        desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, f"tak_{number}"), Draft("Low.", 0))
     assert len(desk.notices.open) == len(desk.events) == MAX_OPEN
     desk.notices.end(NoticeKey(NoticeCode.SPACE_LOW, "tak_0"))
-    desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, "tak_new"), "Low.", 0)
+    desk.notices.give(NoticeKey(NoticeCode.SPACE_LOW, "tak_new"), Draft("Low.", 0))
     assert desk.notices.open[-1].take_id == "tak_new"
 
 
@@ -90,7 +90,7 @@ def test_whatever_comes_and_goes_the_journal_and_the_hosts_know_what_is_open(
     desk = Desk()
     for present in steps:
         desk.at_ns += chance.randint(0, 5)
-        desk.notices.keep(ALL, dict.fromkeys(present, 0))
+        desk.notices.keep(ALL, dict.fromkeys(present, Draft("Away.", 0)))
         opened = [e.code for e in desk.events if isinstance(e, NoticeGiven)]
         ended = [e.code for e in desk.events if isinstance(e, NoticeEnded)]
         for key in (DOWN, LOW):
