@@ -62,6 +62,7 @@ class SpoolFollower:
         return Health(
             lag_s=max((work.lag_s(now_ns) for work in works), default=0.0),
             tracks=sum(work.tracks for work in works),
+            tracks_stuck=sum(work.stuck for work in works),
             upload_backlog_bytes=self._delivery.backlog_bytes,
             upload_errors=self._delivery.upload_errors,
         )

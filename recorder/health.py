@@ -25,6 +25,8 @@ class FindingCode(StrEnum):
 
     BEHIND = "recorder_behind"
     """Its files are made later than its packets come."""
+    STUCK = "track_stuck"
+    """A call on this track alone did not return: its file is made later."""
     SILENCE = "digital_silence"
     """A microphone that is not muted gives zeros."""
     CLIPPING = "clipping"
@@ -39,6 +41,8 @@ class Health(msgspec.Struct, frozen=True, tag_field="type", tag="health", kw_onl
     """Age of the oldest packet that is in a journal and in no file yet, over all recordings that run."""
     tracks: Count = 0
     """Journals that are being followed."""
+    tracks_stuck: Count = 0
+    """Journals on which a call hung, and which wait to be tried again."""
     upload_backlog_bytes: Count = 0
     """Of finished files that the object store has not confirmed yet."""
     upload_errors: Count = 0

@@ -15,8 +15,8 @@ import select
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -27,15 +27,17 @@ from recorder.health import beat
 from recorder.journal_file import make_folder
 from recorder.orphans import abort_orphans
 from recorder.settings import RecorderConfig
+from recorder.worker_threads import MAX_HUNG, WorkerThreads
 from storage import open_store
 from storage.catalog import Catalog
 from storage.database import open_database
 
 log = structlog.get_logger()
 
-THREADS = 4
-"""For muxing: more than the cores of a small machine, so that one that hangs does not stop the rest."""
 LOCK_NAME = "recorder.lock"
+
+TOO_MANY_HANG = 3
+"""Exit code: MAX_HUNG threads are in calls that do not return."""
 
 BEAT_S = 0.5
 """How often it says how it is."""
@@ -45,7 +47,7 @@ NICE = 10
 
 
 def main() -> int:
-    """Exit code: 0 when asked to end, 1 when it cannot work."""
+    """Exit code: 0 when asked to end, 1 when it cannot work, TOO_MANY_HANG when it is of no use any more."""
     try:
         config = msgspec.json.decode(sys.stdin.buffer.readline(), type=RecorderConfig)
     except msgspec.MsgspecError as error:
@@ -62,16 +64,18 @@ def main() -> int:
     except BlockingIOError:
         log.error("spool_in_use", spool=str(spool))
         return 1
-    asyncio.run(_work(config))
+    if asyncio.run(_work(config)):
+        _end_at_once(0)
     return 0
 
 
-async def _work(config: RecorderConfig) -> None:
+async def _work(config: RecorderConfig) -> int:
+    """How many threads hang at its end."""
     data = Path(config.data)
     ended = await _end_signal()
     database = open_database(config.database, data)
     store = open_store(config.object_store, data)
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="recorder")
+    threads = WorkerThreads()
     follower = SpoolFollower(
         data / "spool", data / "work", Delivery(Catalog(database), store), config.recorder, threads
     )
@@ -85,23 +89,25 @@ async def _work(config: RecorderConfig) -> None:
 
     following = asyncio.create_task(follow(), name="work")
     waiting = asyncio.create_task(ended.wait(), name="wait for the end")
-    living = asyncio.create_task(_tell(follower), name="tell the parent")
+    living = asyncio.create_task(_tell(follower, threads), name="tell the parent")
     try:
         await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
         following.cancel()
         await asyncio.wait((following, waiting))
-        threads.shutdown()
+        threads.shutdown(wait=not threads.hung)
         await store.close()
         await database.close()
         living.cancel()
     if not following.cancelled():
         following.result()
+    return threads.hung
 
 
-async def _tell(follower: SpoolFollower) -> None:
+async def _tell(follower: SpoolFollower, threads: WorkerThreads) -> None:
     """For a parent that looks: muxing may hold the whole process. One that does not look holds up nothing."""
+    full = False
     out = sys.stdout.fileno()
     while True:
         now_ns = time.monotonic_ns()
@@ -109,7 +115,17 @@ async def _tell(follower: SpoolFollower) -> None:
             with contextlib.suppress(OSError):  # the parent is gone: standard input says so
                 if select.select((), (out,), (), 0)[1]:
                     os.write(out, line)
+        if full:
+            log.error("too_many_calls_hang", threads=threads.hung)
+            _end_at_once(TOO_MANY_HANG)
+        full = threads.hung >= MAX_HUNG  # which tracks these are is written down until the next beat
         await asyncio.sleep(BEAT_S)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """Threads that hang would be waited for for ever otherwise."""
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _end_signal() -> asyncio.Event:

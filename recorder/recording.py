@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -32,9 +33,14 @@ from recorder.recording_state import Capture, RecordingState, unfinished
 from recorder.redactions import Redactions
 from recorder.report import encode as encode_report
 from recorder.settings import RecorderSettings
+from recorder.stuck_tracks import FILE_NAME as STUCK_NAME
+from recorder.stuck_tracks import StuckTrack
+from recorder.stuck_tracks import decode as decode_stuck
+from recorder.stuck_tracks import encode as encode_stuck
 from recorder.track_file import container_of
 from recorder.track_map import placed_together
 from recorder.track_task import POLL_S, TrackTask, in_thread
+from recorder.worker_threads import CallHangs
 
 log = structlog.get_logger()
 
@@ -74,6 +80,11 @@ class RecordingWork:
         """By journal name or segment id."""
         self._making: dict[str, TrackTask] = {}
         """By journal name, of the tracks whose files are being made."""
+        self._stuck = decode_stuck(self._read(STUCK_NAME))
+        self._waiting: set[str] = set()
+        """Journals that hung and are not tried at present."""
+        self._late: dict[str, Delivered] = {}
+        """What is to stand in the manifest of one that hung just now, by journal name."""
         self._zero_ns = 0
         """Zero of the session clock on the monotonic clock."""
         self._segments: dict[str, Delivered] = {}
@@ -105,6 +116,11 @@ class RecordingWork:
         """Whose files are being made."""
         return len(self._making)
 
+    @property
+    def stuck(self) -> int:
+        """Tracks on which FFmpeg or the disk hung, and which wait to be tried again."""
+        return len(self._waiting)
+
     def lag_s(self, now_ns: int) -> float:
         """Age of the oldest packet that is in no file yet. `now_ns`: on the monotonic clock."""
         return max((task.lag_s(now_ns) for task in self._making.values()), default=0.0)
@@ -119,6 +135,18 @@ class RecordingWork:
         if lag_s > BEHIND_S:
             since_ns = session_ns - round(lag_s * 1e9)
             found.append(Finding(code=FindingCode.BEHIND, recording_id=id, since_ns=since_ns))
+        for done in [self._stuck[name].done for name in self._waiting]:
+            if done is not None and (take := done.take) is not None:
+                found.append(
+                    Finding(
+                        code=FindingCode.STUCK,
+                        recording_id=id,
+                        take_id=take.take_id,
+                        participant_id=take.participant_id,
+                        kind=take.kind,
+                        since_ns=session_ns,
+                    )
+                )
         for task in self._making.values():
             # What a file shows that is made late may be over.
             if (track := task.header) is not None and task.lag_s(now_ns) <= BEHIND_S:
@@ -186,7 +214,8 @@ class RecordingWork:
                         self._state.apply(record)
 
     def _tracks_done(self) -> bool:
-        return all(task.done() for name, task in self._tasks.items() if name.endswith(SUFFIX))
+        """Or hung: a recording does not wait for these."""
+        return all(task.done() or name in self._waiting for name, task in self._tasks.items() if name.endswith(SUFFIX))
 
     async def _guarded(self, name: str, work: Callable[[str], Awaitable[None]]) -> None:
         """A fault costs this track or local copy a pause, and no other anything."""
@@ -198,6 +227,41 @@ class RecordingWork:
             await asyncio.sleep(FAULT_PAUSE_S)
 
     async def _track(self, name: str) -> None:
+        """A track on which a call hangs costs the recording nothing but that track, until it is tried again."""
+        if name in self._stuck:
+            await self._wait_stuck(name, None)
+        while True:
+            try:
+                await self._make_track(name)
+                break
+            except CallHangs as error:
+                self._note_stuck(name)
+                await self._wait_stuck(name, error.returned)
+        if self._stuck.pop(name, None) is not None:
+            self._write(STUCK_NAME, encode_stuck(self._stuck))
+
+    def _note_stuck(self, name: str) -> None:
+        before = self._stuck.get(name, StuckTrack())
+        self._stuck[name] = StuckTrack(times=before.times + 1, at_s=time.time(), done=self._late.pop(name, before.done))
+        self._write(STUCK_NAME, encode_stuck(self._stuck))
+        log.error("track_stuck", journal=name, times=before.times + 1, retry_s=self._stuck[name].wait_s(time.time()))
+
+    async def _wait_stuck(self, name: str, returned: "asyncio.Future[Any] | None") -> None:
+        """Until it may be tried again: the call has returned after all, or some time is over."""
+        stuck = self._stuck[name]
+        if (done := stuck.done) is not None:
+            self._segments[done.segment.segment_id] = done
+        self._waiting.add(name)
+        try:
+            if returned is not None:
+                await asyncio.wait((returned,), timeout=stuck.wait_s(time.time()))
+            else:
+                await asyncio.sleep(stuck.wait_s(time.time()))
+        finally:
+            self._waiting.discard(name)
+            self._placed_of = -1
+
+    async def _make_track(self, name: str) -> None:
         journal = self._spool / name
         done = self._remembered(journal.stem.rpartition("-")[0])
         if done is None:
@@ -207,6 +271,13 @@ class RecordingWork:
                 self._making[name] = task
                 try:
                     segment = await task.run()
+                except CallHangs:
+                    self._read_events()
+                    if task.header is not None and self._state is not None:
+                        late = task.late("the recorder hung while it made the file: it is made later")
+                        take = self._state.take_of(task.header)
+                        self._late[name] = Delivered(take.take_id, late, time.time(), take)
+                    raise
                 finally:
                     del self._making[name]
                 self._read_events()

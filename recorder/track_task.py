@@ -24,6 +24,7 @@ from recorder.report import SegmentFigures
 from recorder.segment_probe import SegmentProbe
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
+from recorder.worker_threads import CallHangs, in_time
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class TrackTask:
         return max(0, now_ns - self._waits_since_ns) / 1e9 if self._waits_since_ns is not None else 0.0
 
     async def run(self) -> Segment:
-        """Returns the segment in state `finishing`, its file complete and durable, or `failed`."""
+        """Returns the segment in state `finishing`, its file complete and durable, or `failed`. Raises CallHangs."""
         attempt = 0
         pause_s = FIRST_PAUSE_S
         while True:
@@ -111,10 +112,10 @@ class TrackTask:
         reader = JournalReader(self._journal)
         pipeline: TrackPipeline | None = None
         probe: SegmentProbe | None = None
-        anew = False
+        anew = hangs = False
         try:
             while reader.state is JournalState.GROWING:
-                records = await in_thread(self._threads, reader.read)
+                records = await in_time(self._threads, reader.read)
                 self._waits_since_ns = _first_arrival_ns(records) if reader.held else None
                 self._probe = probe if reader.held else None
                 if pipeline is None and records:
@@ -126,19 +127,19 @@ class TrackTask:
                     probe = SegmentProbe(header.track)
                     pipeline = TrackPipeline(header, header.track, self._folder, self._settings, probe)
                     self.path = pipeline.path
-                    anew = await in_thread(self._threads, earlier_file.set_aside, self.path)
+                    anew = await in_time(self._threads, earlier_file.set_aside, self.path)
                 if pipeline is not None and records:
-                    await in_thread(self._threads, pipeline.feed, records)
+                    await in_time(self._threads, pipeline.feed, records)
                     if anew:
-                        anew = not await in_thread(self._threads, earlier_file.drop, pipeline.path)
+                        anew = not await in_time(self._threads, earlier_file.drop, pipeline.path)
                 elif reader.state is JournalState.GROWING:
                     await asyncio.sleep(POLL_S)
             self._over = True
             self._waits_since_ns = self._probe = None
             if pipeline is None or probe is None:
                 return self._given_up(reader.problem or "the journal has no header")
-            segment = await in_thread(self._threads, pipeline.finish)
-            self.figures = await in_thread(self._threads, probe.finish)
+            segment = await in_time(self._threads, pipeline.finish)
+            self.figures = await in_time(self._threads, probe.finish)
             self.clock = pipeline.clock_facts()
             note_end(segment, reader)
             if segment.torn:
@@ -149,10 +150,20 @@ class TrackTask:
                     undecoded_bytes=reader.torn_bytes,
                 )
             return segment
+        except CallHangs as error:
+            hangs = True  # a thread is at work in there
+            error.returned.add_done_callback(lambda _: reader.close())
+            raise
         finally:
-            reader.close()
-            if pipeline is not None:
-                await in_thread(self._threads, pipeline.abandon)
+            self._probe = self._waits_since_ns = None
+            if not hangs:
+                reader.close()
+                if pipeline is not None:
+                    await in_time(self._threads, pipeline.abandon)
+
+    def late(self, problem: str) -> Segment:
+        """What there is of it while it cannot be made."""
+        return self._given_up(problem)
 
     async def _not_written(self, problem: str) -> Segment:
         segment = self._given_up(problem)

@@ -114,6 +114,7 @@ class StudioCollector(Collector):
         yield _gauge("recorder_alarm", "1 while the recorder process hangs or is gone", int(away))
         yield _gauge("recorder_lag_seconds", "Age of the oldest packet that is in no file yet", said.lag_s)
         yield _gauge("recorder_tracks", "Journals that the recorder follows", said.tracks)
+        yield _gauge("recorder_tracks_stuck", "Journals on which the recorder hung", said.tracks_stuck)
         yield _gauge(
             "upload_backlog_bytes", "Finished files that the store has not confirmed", said.upload_backlog_bytes
         )

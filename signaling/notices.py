@@ -23,6 +23,7 @@ class NoticeCode(StrEnum):
     RECORDER_DOWN = "recorder_down"
     RECORDER_BEHIND = "recorder_behind"
     SPACE_LOW = "space_low"
+    TRACK_STUCK = "track_stuck"
     CAPTURE_STALLED = "capture_stalled"
     SILENCE = "digital_silence"
     CLIPPING = "clipping"
@@ -48,6 +49,9 @@ OF_TAKES = {
     NoticeCode.CAPTURE_STALLED: (
         "Nothing comes from {name}’s {kind} any more, though it is on: it is missing in the recording. Ask {name} to "
         "look at it."
+    ),
+    NoticeCode.TRACK_STUCK: (
+        "The file of {name}’s {kind} is late: the studio hung while it made it, and tries again. Nothing is missing."
     ),
     NoticeCode.SILENCE: (
         "{name}’s {kind} is on and gives no sound at all, as if it were switched off at the device or in the system. "

@@ -46,8 +46,10 @@ class RecorderWatch:
     @property
     def alarm(self) -> str:
         """For operators; empty: nothing."""
-        lag_s = self.health.lag_s
-        return f"the recorder is {lag_s:.0f} s behind: files are late" if lag_s > LAG_ALARM_S else ""
+        said = self.health
+        if said.tracks_stuck:
+            return f"the recorder hung on {said.tracks_stuck} tracks: their files are late"
+        return f"the recorder is {said.lag_s:.0f} s behind: files are late" if said.lag_s > LAG_ALARM_S else ""
 
     def _forget(self, now_s: float) -> None:
         over = [key for key, (_, said_s) in self._findings.items() if now_s - said_s > HOLD_S]

@@ -106,7 +106,7 @@ async def test_a_device_that_gives_nothing_any_more(
         await call.over(AGAIN, kind, words)
         files = tmp_path / "files"
         files.mkdir()
-        assert await call.notices(files) == ["capture_stalled"]
+        assert "capture_stalled" in await call.notices(files)
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ async def test_what_the_recorder_hears_and_sees(
         await call.over(AGAIN, kind, words)
         files = tmp_path / "files"
         files.mkdir()
-        assert await call.notices(files) == [code]
+        assert code in await call.notices(files), "a starved browser may have stalled as well"

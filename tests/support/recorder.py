@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,8 +117,12 @@ class RecorderProcess:
 
 @asynccontextmanager
 async def recorder(
-    data: Path, settings: RecorderSettings | None = None, objects: ObjectStoreSettings | None = None
+    data: Path,
+    settings: RecorderSettings | None = None,
+    objects: ObjectStoreSettings | None = None,
+    program: Sequence[str] = ("-m", "recorder"),
 ) -> AsyncIterator[RecorderProcess]:
+    """`program`: arguments of Python, in place of the recorder's own."""
     config = RecorderConfig(
         data=str(data),
         recorder=settings or RecorderSettings(),
@@ -126,7 +130,7 @@ async def recorder(
         log_level="debug",
     )
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "recorder"),
+        *(sys.executable, *program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

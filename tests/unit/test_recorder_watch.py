@@ -189,7 +189,7 @@ def black(at_s: int) -> Small:
 def moving(at_s: int) -> Small:
     """A head that sways by less than a place, in front of a wall."""
     picture = scene(0)
-    picture[10:30, 20:40] = np.roll(picture[10:30, 20:40], at_s % 7, 1) // 2 + picture[10:30, 20:40] // 2
+    picture[10:30, 20:40] = np.roll(picture[10:30, 20:40], at_s % 7 + 1, 1) // 2 + picture[10:30, 20:40] // 2
     return encoded(picture, at_s)
 
 
