@@ -195,8 +195,9 @@ async def watch(context: BrowserContext) -> None:
 
 
 @asynccontextmanager
-async def chromium(microphone: Path | None = None) -> AsyncIterator[Rooms]:
-    """Launch the browser; RuntimeError when there is none. `microphone`: a wav file in place of the known sound."""
+async def chromium(microphone: Path | None = None, shared: str = "") -> AsyncIterator[Rooms]:
+    """Launch the browser; RuntimeError when there is none. `microphone`: a wav file in place of the known sound.
+    `shared`: there are no devices, and whoever asks for a screen gets the tab with this title."""
     path = executable()
     if path is None:
         raise RuntimeError("no chromium: set CHROMIUM or install it")
@@ -204,8 +205,12 @@ async def chromium(microphone: Path | None = None) -> AsyncIterator[Rooms]:
         f"--use-file-for-fake-video-capture={media.camera()}",
         f"--use-file-for-fake-audio-capture={microphone or media.microphone()}",
     )
+    flags = [*FLAGS, *sources]
+    if shared:
+        flags = [flag for flag in FLAGS if not flag.startswith("--use-fake")]
+        flags.append(f"--auto-select-tab-capture-source-by-title={shared}")
     async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *sources])
+        browser = await driver.chromium.launch(executable_path=path, headless=True, args=flags)
         try:
             yield Rooms(browser)
         finally:
