@@ -22,6 +22,8 @@ FLOOR_BLOCKS = 4
 """400 ms, as loudness is measured in: longer than the gaps between syllables."""
 CHUNK = 12 * BLOCK
 """Looked at together; a multiple of FLOOR_BLOCKS. Longer ones save nothing and cost memory: 1 MiB for 0.8 s more."""
+LONGEST = 12 * CLOCK_RATE_HZ // 100
+"""Samples of a packet, at most (RFC 6716 3.2.5)."""
 SILENT = 10 ** (-60 / 20)
 """RMS amplitude."""
 SILENCE_NS = 10_000_000_000
@@ -48,9 +50,9 @@ class AudioProbe:
         decoder.layout = "mono" if channels == 1 else "stereo"
         self._decoder = decoder
         self._loudness = _Loudness(decoder.layout.name)
-        self._waiting: list[Sound] = []
-        """Decoded, one behind the other, shape (channels, samples) each; less than CHUNK and a packet."""
-        self._waiting_samples = 0
+        self._sound: Sound = np.zeros((decoder.layout.nb_channels, CHUNK + LONGEST), np.float32)
+        """Decoded; the first `_waiting` samples of each channel wait."""
+        self._waiting = 0
         self._at_ns = 0
         """Position of the first of them."""
         self._peak = 0.0
@@ -74,15 +76,17 @@ class AudioProbe:
             self._at_ns = position_ns
         for frame in decoded:
             assert isinstance(frame, AudioFrame)
-            self._waiting.append(frame.to_ndarray().astype(np.float32, copy=False))
-            self._waiting_samples += frame.samples
-        if self._waiting_samples >= CHUNK:
-            self._examine(self._waiting_samples // BLOCK * BLOCK)
+            end = self._waiting + frame.samples
+            for channel, plane in zip(self._sound, frame.planes, strict=True):
+                channel[self._waiting : end] = np.frombuffer(plane, np.float32, frame.samples)  # type: ignore[call-overload]
+            self._waiting = end
+        if self._waiting >= CHUNK:
+            self._examine(self._waiting // BLOCK * BLOCK)
 
     def gap(self) -> None:
         """The next packet does not follow. Silence may go on over a gap: there was no sound in it."""
         if self._waiting:
-            self._examine(self._waiting_samples)
+            self._examine(self._waiting)
         self._end_clipping()
 
     def finish(self) -> AudioFigures:
@@ -97,11 +101,7 @@ class AudioProbe:
 
     def _examine(self, samples: int) -> None:
         """The first so many per channel of what waits."""
-        joined = np.concatenate(self._waiting, axis=1)
-        sound = joined[:, :samples]
-        rest = joined[:, samples:]
-        self._waiting = [rest] if rest.shape[1] else []
-        self._waiting_samples = rest.shape[1]
+        sound, rest = self._sound[:, :samples], self._sound[:, samples : self._waiting].copy()
         begin_ns, self._at_ns = self._at_ns, self._at_ns + _ns(samples)
         self._figures.samples += sound.size
         self._loudness.add(sound)
@@ -116,6 +116,8 @@ class AudioProbe:
             tail = sound[:, whole:]
             peak, power = float(np.abs(tail).max()), float(np.square(tail, dtype=np.float64).mean())
             self._add_block(begin_ns + _ns(whole), samples - whole, peak, power, tail)
+        self._waiting = rest.shape[1]
+        self._sound[:, : self._waiting] = rest
 
     def _add_block(self, at_ns: int, samples: int, peak: float, power: float, block: Sound) -> None:
         end_ns = at_ns + _ns(samples)
