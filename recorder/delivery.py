@@ -17,7 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from recorder.events import TakeOpened
 from recorder.manifest import CONTENT_TYPE, Manifest, Redacted, Segment, file_key, manifest_key, recording_prefix
 from recorder.progressive import GrowingFile, ProgressiveUpload
+from recorder.provisional import Provisional, provisional_key
+from recorder.provisional import encode as encode_provisional
 from recorder.report import report_key
+from recorder.tail_plan import is_tail
 from storage import models
 from storage.catalog import Catalog, CatalogConflict
 from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
@@ -64,6 +67,26 @@ def file_sha256(path: Path) -> tuple[int, str]:
             digest.update(piece)
             size += len(piece)
     return size, digest.hexdigest()
+
+
+async def read_back(store: ObjectStore, key: str, size_bytes: int, sha256: str) -> None:
+    """Read an object back whole and compare it. Raises Corrupt, ObjectNotFound."""
+    info = await store.head(key)
+    if info.size_bytes != size_bytes:
+        raise Corrupt(key)
+    digest = hashlib.sha256()
+    async for piece in store.get(key):
+        digest.update(piece)
+    if digest.hexdigest() != sha256:
+        raise Corrupt(key)
+
+
+async def forget_unfinished(store: ObjectStore, session_id: str, recording_id: str) -> None:
+    """Delete the tails, then the provisional manifest: while it is there they can be found."""
+    prefix = file_key(session_id, recording_id, "server", "")
+    for key in [info.key async for info in store.list(prefix) if is_tail(info.key)]:
+        await store.delete(key)
+    await store.delete(provisional_key(session_id, recording_id))
 
 
 class Delivery:
@@ -188,6 +211,21 @@ class Delivery:
             recording_id=manifest.recording_id,
         )
 
+    async def put_provisional(self, provisional: Provisional) -> None:
+        """Write the provisional manifest. Raises ObjectStoreError: the next one comes soon."""
+        manifest = provisional.manifest
+        key = provisional_key(manifest.session_id, manifest.recording_id)
+        await self._store.put(key, encode_provisional(provisional), content_type=CONTENT_TYPE)
+
+    async def forget_unfinished(self, session_id: str, recording_id: str) -> None:
+        """Delete what was there for another machine to finish the recording."""
+        await persistently(
+            "tails_delete",
+            lambda: forget_unfinished(self._store, session_id, recording_id),
+            recording_id=recording_id,
+        )
+        log.info("tails_deleted", recording_id=recording_id)
+
     async def fetch(self, key: str, size_bytes: int, sha256: str, target: Path) -> None:
         """Append an object to a file, compared. Raises ObjectNotFound; `target` is unchanged when it raises."""
         at = target.stat().st_size if target.exists() else 0
@@ -262,11 +300,4 @@ class Delivery:
 
     async def verify(self, key: str, size_bytes: int, sha256: str) -> None:
         """Read an object back and compare. Raises Corrupt, and ObjectStoreError."""
-        info = await self._store.head(key)
-        if info.size_bytes != size_bytes:
-            raise Corrupt(key)
-        digest = hashlib.sha256()
-        async for piece in self._store.get(key):
-            digest.update(piece)
-        if digest.hexdigest() != sha256:
-            raise Corrupt(key)
+        await read_back(self._store, key, size_bytes, sha256)

@@ -65,6 +65,15 @@ def find_channels(path: Path) -> ChannelFields:
     return ChannelFields(_field(data, _CHANNELS, *sound, 1), at + _OPUS_CHANNELS)
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """The size that is stated. Raises HeadError, OSError."""
+    fields = find_size(path)
+    with path.open("rb") as file:
+        data = file.read(HEAD_BYTES)
+    width, height = (int.from_bytes(data[at : at + FIELD_BYTES], "big") for at in fields)
+    return width, height
+
+
 def write_size(path: Path, fields: SizeFields, size: tuple[int, int]) -> None:
     """State this size; more than LARGEST as that. Raises OSError."""
     _write(path, fields, [min(pixels, LARGEST).to_bytes(FIELD_BYTES, "big") for pixels in size])

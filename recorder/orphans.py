@@ -1,7 +1,8 @@
 """Uploads that nobody goes on with: aborted, as their parts cost space and are in no list of objects.
 
-They are left by a process that died between beginning one and remembering it, or that lost its work folder. Another
-studio that shares the bucket and the prefix may have one that is as old: it finds it gone, and sends its file again.
+They are left by a process that died between beginning one and remembering it, or that lost its work folder. What
+another machine that shares the bucket and the prefix still sends, its recording's provisional manifest names: that
+stays, and what a lost machine was sending stays for AGE_S after its last sign, for `stemroom recover --from-store`.
 """
 
 import asyncio
@@ -9,9 +10,11 @@ import time
 from pathlib import Path
 
 import structlog
+from msgspec import MsgspecError
 
+from recorder import provisional
 from recorder.progressive import SUFFIX, read_state
-from storage.objects import ObjectStore, ObjectStoreError
+from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError
 
 log = structlog.get_logger()
 
@@ -35,13 +38,33 @@ async def abort_orphans(store: ObjectStore, work: Path) -> None:
 
 
 async def abort_older(store: ObjectStore, work: Path, begun_before_s: float) -> int:
-    """How many there were that no file in `work` names. `begun_before_s`: Unix time."""
+    """How many there were that nobody goes on with. `begun_before_s`: Unix time."""
     old = [upload async for upload in store.uploads(PREFIX) if upload.begun_s < begun_before_s]
     named = await asyncio.to_thread(_named, work)
-    orphans = [upload for upload in old if upload.upload_id not in named]
-    for upload in orphans:
-        await store.abort_upload(upload.key, upload.upload_id)
-    return len(orphans)
+    elsewhere: dict[str, set[str]] = {}
+    aborted = 0
+    for upload in old:
+        recording = upload.key.rpartition("/server/")[0]
+        if upload.upload_id in named:
+            continue
+        if recording not in elsewhere:
+            elsewhere[recording] = await _named_elsewhere(store, recording, begun_before_s)
+        if upload.upload_id not in elsewhere[recording]:
+            await store.abort_upload(upload.key, upload.upload_id)
+            aborted += 1
+    return aborted
+
+
+async def _named_elsewhere(store: ObjectStore, recording: str, written_before_s: float) -> set[str]:
+    """Uploads of a fresh provisional manifest. `recording`: how the keys of the recording begin; empty: of none."""
+    if not recording:
+        return set()
+    try:
+        data = b"".join([piece async for piece in store.get(f"{recording}/{provisional.NAME}")])
+        there = provisional.decode(data)
+    except (ObjectNotFound, MsgspecError):
+        return set()
+    return {file.upload_id for file in there.uploads} if there.written_s >= written_before_s else set()
 
 
 def _named(work: Path) -> set[str]:

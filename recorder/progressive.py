@@ -4,10 +4,14 @@ What the store has is remembered beside the file (`<segment>.upload.json`) after
 goes on with the same upload: the file is made anew, each of its parts compared with what was sent, and sent if it
 differs. Losing that memory costs the upload, which is aborted as an orphan one day, and never the object: that is made
 of the closed file alone, part by part or whole.
+
+What does not fill a part yet goes as tails (`recorder.tail_plan`), for another machine to finish the file if this one
+is lost. The object does not need them; they are deleted when the recording is finished.
 """
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from recorder.tail_plan import Tail, TailPlan, tail_key
 from recorder.upload_plan import PART_BYTES, SentPart, UploadPlan
 from storage.files import publish
 from storage.objects import ObjectNotFound, ObjectStore, ObjectStoreError, UploadNotFound
@@ -25,6 +30,9 @@ log = structlog.get_logger()
 SUFFIX = ".upload.json"
 POLL_S = 1.0
 """How often a growing file is looked at; at 8 Mbit/s a part is full every 8 s."""
+TAIL_S = 8.0
+"""How often a tail goes: with the looking and the sending no more than 10 s of a file are on this machine alone."""
+TAIL_TYPE = "application/octet-stream"
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 """Half of the 30 s within which work goes on after a store came back."""
@@ -41,8 +49,10 @@ class UploadState(msgspec.Struct, frozen=True):
 
     key: str
     upload_id: str
+    """Empty: there are tails only."""
     part_bytes: int
     parts: list[SentPart]
+    tails: list[Tail] = []
 
 
 class ProgressiveUpload:
@@ -54,11 +64,19 @@ class ProgressiveUpload:
         self._slots = slots
         self._find = find
         self._plan = UploadPlan()
+        self._tails = TailPlan()
+        self._tail_at_s = 0.0
+        """Monotonic time of the next one."""
         self._upload_id = ""
         """Empty: none was begun."""
         self._recalled = False
         self._closing = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
+
+    def state(self) -> UploadState | None:
+        """What the store has; None: it is not known yet whose file it is."""
+        file = self._find()
+        return self._state_of(file) if file is not None else None
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -84,6 +102,7 @@ class ProgressiveUpload:
         try:
             await self._recall(file)
             if not self._upload_id:
+                await self._forget(file)
                 return False
             digests = await asyncio.to_thread(_part_digests, file.path)
             missing = self._plan.missing(digests)
@@ -125,9 +144,12 @@ class ProgressiveUpload:
         while not self._closing.is_set():
             file = self._find()
             try:
-                if file is not None and await self._send_next(file):
+                if file is not None:
+                    if await self._send_next(file):
+                        pause_s = FIRST_PAUSE_S
+                        continue
+                    await self._send_tail(file)
                     pause_s = FIRST_PAUSE_S
-                    continue
                 await self._pause(POLL_S)
             except UploadNotFound:
                 assert file is not None
@@ -161,6 +183,37 @@ class ProgressiveUpload:
                 await self._put(file, number, data)
         return True
 
+    async def _send_tail(self, file: GrowingFile) -> None:
+        """When it is time. Only after all parts: those have more."""
+        now_s = time.monotonic()
+        if now_s < self._tail_at_s:
+            return
+        for needless in self._tails.needless(self._plan.stored_bytes):
+            await self._drop_tail(file, needless)
+        flushed_bytes = await asyncio.to_thread(_size, file.path)
+        while (remembered := self._tails.to_compare(flushed_bytes)) is not None:
+            there = await asyncio.to_thread(_read, file.path, remembered.offset, remembered.size_bytes)
+            if await asyncio.to_thread(_sha256, there) == remembered.sha256:
+                self._tails.compared(remembered)
+            else:
+                await self._drop_tail(file, remembered)
+        span = self._tails.next_range(self._plan.stored_bytes, flushed_bytes)
+        if span is None:
+            return
+        async with self._slots:
+            data = await asyncio.to_thread(_read, file.path, span.start, len(span))
+            if len(data) < len(span):
+                return  # the file is being made anew
+            await self._store.put(tail_key(file.key, span.start), data, content_type=TAIL_TYPE)
+        self._tail_at_s = max(self._tail_at_s + TAIL_S, now_s + TAIL_S - POLL_S)
+        self._tails.take(Tail(span.start, len(data), await asyncio.to_thread(_sha256, data)))
+        await self._remember(file)
+        log.debug("tail_sent", object_key=file.key, offset=span.start, size_bytes=len(data))
+
+    async def _drop_tail(self, file: GrowingFile, tail: Tail) -> None:
+        await self._store.delete(tail_key(file.key, tail.offset))
+        self._tails.drop(tail)
+
     async def _put(self, file: GrowingFile, number: int, data: bytes) -> None:
         if not self._upload_id:
             self._upload_id = await self._store.begin_upload(
@@ -180,14 +233,18 @@ class ProgressiveUpload:
             return
         state = await asyncio.to_thread(read_state, _state_path(file))
         if state is not None and (state.key, state.part_bytes) == (file.key, PART_BYTES):
-            stored = await self._store.parts(file.key, state.upload_id)
-            self._upload_id, self._plan = state.upload_id, UploadPlan(state.parts, stored)
-            log.info("upload_resumed", object_key=file.key, parts=len(self._plan.sent))
+            self._tails = TailPlan(state.tails)
+            if state.upload_id:
+                stored = await self._store.parts(file.key, state.upload_id)
+                self._upload_id, self._plan = state.upload_id, UploadPlan(state.parts, stored)
+            log.info("upload_resumed", object_key=file.key, parts=len(self._plan.sent), tails=len(state.tails))
         self._recalled = True
 
     async def _remember(self, file: GrowingFile) -> None:
-        state = UploadState(file.key, self._upload_id, PART_BYTES, self._plan.sent)
-        await asyncio.to_thread(_write, _state_path(file), msgspec.json.encode(state))
+        await asyncio.to_thread(_write, _state_path(file), msgspec.json.encode(self._state_of(file)))
+
+    def _state_of(self, file: GrowingFile) -> UploadState:
+        return UploadState(file.key, self._upload_id, PART_BYTES, self._plan.sent, self._tails.sent)
 
     async def _forget(self, file: GrowingFile) -> None:
         """It is over. What the disk keeps of it names an upload that is no more, which does no harm."""
@@ -245,9 +302,13 @@ def _size(path: Path) -> int:
 
 
 def _read_part(path: Path, number: int) -> bytes:
+    return _read(path, (number - 1) * PART_BYTES, PART_BYTES)
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
     with path.open("rb") as file:
-        file.seek((number - 1) * PART_BYTES)
-        return file.read(PART_BYTES)
+        file.seek(offset)
+        return file.read(length)
 
 
 def _part_digests(path: Path) -> list[str]:

@@ -28,6 +28,7 @@ from recorder.local_copy import LocalCopy
 from recorder.manifest import Manifest, Segment, encode, file_key
 from recorder.memo import EVENTS_PREFIX, Delivered, decode, redacted_memo
 from recorder.progressive import GrowingFile
+from recorder.provisional_keeper import ProvisionalKeeper
 from recorder.reader import JournalReader, JournalState
 from recorder.recording_state import Capture, RecordingState, unfinished
 from recorder.redactions import Redactions
@@ -87,6 +88,7 @@ class RecordingWork:
         """What is to stand in the manifest of one that hung just now, by journal name."""
         self._zero_ns = 0
         """Zero of the session clock on the monotonic clock."""
+        self._provisional = ProvisionalKeeper(delivery, self._so_far)
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
         self._redactions = Redactions(work, delivery, threads, self._write)
@@ -166,6 +168,7 @@ class RecordingWork:
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
+                provisional = group.create_task(self._provisional.run(), name="provisional manifest")
                 while True:
                     self._find_journals(group)
                     self._read_events()
@@ -179,6 +182,7 @@ class RecordingWork:
                         await self._write_manifest(self._state)
                     self._save(time.monotonic())
                     if idle and not growing and not self._unsaved:
+                        provisional.cancel()
                         break
                     await asyncio.sleep(POLL_S)
         finally:
@@ -267,7 +271,7 @@ class RecordingWork:
         if done is None:
             task = TrackTask(journal, self._work, self._settings, self._threads)
             upload = self._delivery.upload(partial(self._growing, task))
-            async with upload.following():
+            async with upload.following(), self._provisional.unfinished(name, task, upload):
                 self._making[name] = task
                 try:
                     segment = await task.run()
@@ -367,18 +371,8 @@ class RecordingWork:
 
     async def _write_manifest(self, state: RecordingState) -> None:
         """When it is not what was written last."""
-        server: dict[str, list[Segment]] = {}
-        local: dict[str, Segment] = {}
         await self._place()
-        for segment_id, done in sorted(self._segments.items()):
-            if done.take is not None:
-                state.takes.setdefault(done.take_id, done.take)
-            if done.segment.copy == "local":
-                local[segment_id] = self._redactions.shown(done.segment, state)
-            else:
-                shown = self._placed.get(segment_id, done.segment)
-                server.setdefault(done.take_id, []).append(self._redactions.shown(shown, state))
-        manifest = state.manifest(server, local)
+        manifest = state.manifest(*self._stored())
         data = encode(manifest)
         if data != self._manifest or not self._report:
             for segment_id, segment in self._placed.items():
@@ -387,8 +381,27 @@ class RecordingWork:
                 await self._delivery.write_row(segment, take, state.recording_id)
             await self._write_report(manifest)
             await self._delivery.finish(manifest, data)
+            await self._provisional.forget(manifest)
             self._manifest = data
             self._write(MANIFEST_NAME, data)
+
+    def _so_far(self) -> Manifest | None:
+        return self._state.manifest(*self._stored()) if self._state is not None else None
+
+    def _stored(self) -> tuple[dict[str, list[Segment]], dict[str, Segment]]:
+        """What is done: of the server by take, of browsers by segment id."""
+        assert self._state is not None
+        server: dict[str, list[Segment]] = {}
+        local: dict[str, Segment] = {}
+        for segment_id, done in sorted(self._segments.items()):
+            if done.take is not None:
+                self._state.takes.setdefault(done.take_id, done.take)
+            if done.segment.copy == "local":
+                local[segment_id] = self._redactions.shown(done.segment, self._state)
+            else:
+                shown = self._placed.get(segment_id, done.segment)
+                server.setdefault(done.take_id, []).append(self._redactions.shown(shown, self._state))
+        return server, local
 
     async def _write_report(self, manifest: Manifest) -> None:
         """When it is not what was written last. Before the manifest, so that a finished recording has its report."""

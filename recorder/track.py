@@ -138,6 +138,13 @@ class TrackPipeline:
         delay_ns = self._timeline.to_ns(PRE_SKIP_TICKS) if self._audio else 0
         return self._timeline.notes.facts(self._begin or 0, self._track.stream.connection, delay_ns)
 
+    @property
+    def start_ns(self) -> int | None:
+        """Of the first sample, on the session clock, as far as that can be said now; None before it."""
+        if self._begin is None:
+            return None
+        return self._timeline.to_ns(self._begin) - self._timeline.to_ns(self._timeline.late_ticks)
+
     def finish(self) -> Segment:
         """The journal is over: write what waits, close the file (durable), and say what is in it. Its session times are
         those of the timeline; `clock_facts` makes better ones of them."""

@@ -69,6 +69,8 @@ class TrackTask:
         """Known as soon as the journal's first record was read."""
         self.path: Path | None = None
         """The file."""
+        self.start_ns: int | None = None
+        """As `TrackPipeline` has it."""
         self.figures: SegmentFigures | None = None
         """What was found in it; None until it is complete."""
         self.clock: ClockFacts | None = None
@@ -130,6 +132,7 @@ class TrackTask:
                     anew = await in_time(self._threads, earlier_file.set_aside, self.path)
                 if pipeline is not None and records:
                     await in_time(self._threads, pipeline.feed, records)
+                    self.start_ns = pipeline.start_ns
                     if anew:
                         anew = not await in_time(self._threads, earlier_file.drop, pipeline.path)
                 elif reader.state is JournalState.GROWING:

@@ -44,6 +44,14 @@ class UploadPlan:
         """By number."""
         return [self._sent[number] for number in sorted(self._sent)]
 
+    @property
+    def stored_bytes(self) -> int:
+        """The store has all parts of the growing file up to here."""
+        parts = 0
+        while parts + 1 in self._sent:
+            parts += 1
+        return parts * PART_BYTES
+
     def next_part(self, flushed_bytes: int) -> int | None:
         """Number of the first part that the growing file has whole and nobody compared or sent yet."""
         for number in range(1, min(flushed_bytes // PART_BYTES, MAX_PARTS) + 1):

@@ -74,28 +74,34 @@ def check_config(config: ConfigFile = None) -> None:
 
 @app.command()
 def recover(
-    journals: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Journals of tracks, seg_....")],
-    into: Annotated[Path, typer.Option(file_okay=False, help="A folder for the files; made if it is not there.")],
+    journals: Annotated[
+        list[Path] | None, typer.Argument(exists=True, dir_okay=False, help="Journals of tracks, seg_....")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(file_okay=False, help="With journals: a folder for the files; made if needed.")
+    ] = None,
+    from_store: Annotated[
+        str | None, typer.Option(metavar="RECORDING", help="Finish a lost machine's recording from the object store.")
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make the files of journals again. Neither the journals nor what is stored is touched."""
-    from stemroom.recover_command import RecoverError, describe, recover_file
+    """Make the files of journals again, or finish a recording whose machine is lost.
 
-    settings = _load(config).recorder
-    failed = False
+    With journals, neither they nor what is stored is touched.
+    """
+    from stemroom import recover_command
+
+    settings = _load(config)
     try:
-        into.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        typer.echo(f"{into}: {error.strerror}", err=True)
+        if from_store is not None and not journals and into is None:
+            recover_command.from_store(settings, from_store, typer.echo)
+        elif journals and into is not None and from_store is None:
+            recover_command.from_journals(settings.recorder, journals, into, typer.echo)
+        else:
+            raise typer.BadParameter("either journals and --into, or --from-store")
+    except recover_command.RecoverError as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    for journal_file in journals:
-        try:
-            typer.echo(describe(*recover_file(journal_file, into, settings)))
-        except RecoverError as error:
-            typer.echo(str(error), err=True)
-            failed = True
-    if failed:
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,6 +1,9 @@
-"""`stemroom recover`: files from journals, by hand."""
+"""`stemroom recover`: files from journals, or from what is in the object store, by hand."""
 
+import asyncio
 import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -8,17 +11,74 @@ import msgspec
 import typer
 
 from recorder.journal import FileHeader
-from recorder.manifest import Segment
+from recorder.manifest import Segment, manifest_key
 from recorder.reader import JournalReader
 from recorder.settings import RecorderSettings
+from recorder.store_recovery import RecoveryError, recover
 from recorder.track import TrackPipeline
 from recorder.track_map import placed_alone
 from recorder.track_task import note_end
+from stemroom.config import Config
 from stemroom.journal_records import every_record
+from storage import open_store
+from storage.ids import ID_PATTERN
+from storage.objects import ObjectStoreError
+
+STILL_S = 15.0
+"""Half as long again as the time between two provisional manifests."""
 
 
 class RecoverError(Exception):
     """A sentence for whoever asked."""
+
+
+def from_journals(
+    settings: RecorderSettings, journals: Sequence[Path], into: Path, announce: Callable[[str], None]
+) -> None:
+    """Raises RecoverError when all were tried and some failed."""
+    failed: list[str] = []
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecoverError(f"{into}: {error.strerror}") from None
+    for journal_file in journals:
+        try:
+            announce(describe(*recover_file(journal_file, into, settings)))
+        except RecoverError as error:
+            failed.append(str(error))
+    if failed:
+        raise RecoverError("\n".join(failed))
+
+
+def from_store(config: Config, recording_id: str, announce: Callable[[str], None]) -> None:
+    """Finish a recording whose machine is lost. Raises RecoverError, also when some file could not be had."""
+    if not ID_PATTERN.match(recording_id):
+        raise RecoverError(f"{recording_id!r} is no recording's id: those look like rec_...")
+    try:
+        segments = asyncio.run(_from_store(config, recording_id, announce))
+    except (RecoveryError, ObjectStoreError, OSError, ValueError) as error:
+        raise RecoverError(str(error)) from error
+    if lost := [segment.segment_id for segment in segments if segment.state == "failed"]:
+        raise RecoverError(f"not recovered: {', '.join(lost)}")
+
+
+async def _from_store(config: Config, recording_id: str, announce: Callable[[str], None]) -> list[Segment]:
+    """Of the server's copies."""
+    data = Path(config.data.folder)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = open_store(config.object_store, data)
+    try:
+        await store.start()
+        with tempfile.TemporaryDirectory(dir=data) as folder:
+            announce(f"looking for {STILL_S:.0f} s whether somebody still records")
+            manifest = await recover(store, recording_id, Path(folder), STILL_S)
+    finally:
+        await store.close()
+    segments = [segment for take in manifest.takes for segment in take.segments if segment.copy == "server"]
+    for segment in segments:
+        announce(describe(Path(segment.object_key or segment.file_name), segment))
+    announce(manifest_key(manifest.session_id, manifest.recording_id))
+    return segments
 
 
 def recover_file(journal: Path, into: Path, settings: RecorderSettings) -> tuple[Path, Segment]:

@@ -15,7 +15,9 @@ from recorder.journal import JournalPacket, encode_end, encode_event, encode_hea
 from recorder.manifest import Segment, manifest_key
 from recorder.manifest import decode as decode_manifest
 from recorder.orphans import AGE_S
+from recorder.provisional import provisional_key
 from recorder.settings import RecorderSettings
+from recorder.tail_plan import is_tail
 from recorder.upload_plan import PART_BYTES
 from storage.folder import FolderStore
 from storage.ids import new_id
@@ -84,6 +86,7 @@ class Spooled:
         assert segment.state == "stored"
         assert await self.data.read(segment.object_key) == expected.read_bytes()
         assert await upload_ids(self.data.store, "") == set()
+        assert not [info.key async for info in self.data.store.list("sessions/") if is_tail(info.key)]
         assert [path.name for path in self.data.work.glob("seg_*")] == [f"{SEGMENT}.json"]
 
 
@@ -130,13 +133,14 @@ async def test_parts_go_while_the_recording_runs_and_the_object_is_the_file(spoo
     async with spooled.recorder() as process:
         spooled.write(0.5)
         await process.event("part_sent", number=1)
-        assert not [info async for info in spooled.data.store.list("sessions/")]
+        keys = [info.key async for info in spooled.data.store.list("sessions/")]
+        assert all(is_tail(key) or key == provisional_key(SESSION, RECORDING) for key in keys)
         assert not await spooled.data.catalog.segments(RECORDING)
         spooled.write(0.95)
         await process.event("part_sent", number=PARTS - 1)
         spooled.write(1.0)
         spooled.journal.close()
-        await process.event("recording_finished")
+        await process.event("tails_deleted")
     assert sent(process) == [*range(1, PARTS), 1, PARTS]
     await spooled.stored_as(expected)
 
@@ -152,7 +156,7 @@ async def test_killed_at_each_part_it_goes_on_with_the_same_upload(spooled: Spoo
     spooled.write(1.0)
     spooled.journal.close()
     async with spooled.recorder() as process:
-        await process.event("recording_finished")
+        await process.event("tails_deleted")
     every += sent(process)
     # a part whose memory was not yet written when the process was killed goes again
     assert set(every) == {*range(1, PARTS + 1)}
@@ -171,7 +175,7 @@ async def test_a_file_whose_index_outgrew_its_space_is_put_whole(
         spooled.write(1.0)
         spooled.journal.close()
         await process.event("upload_of_another_file")
-        await process.event("recording_finished")
+        await process.event("tails_deleted")
     await spooled.stored_as(make_file("vp8", packets, tmp_path / "expected", settings=settings)[1])
 
 
@@ -196,7 +200,7 @@ async def test_a_store_that_goes_in_the_middle_of_a_part_and_comes_back_has_ever
         assert [row.state for row in await spooled.data.catalog.segments(RECORDING)] == ["finishing"]
         assert (spooled.data.work / f"{SEGMENT}.webm").read_bytes() == expected.read_bytes()
         line.cuts = 0
-        await process.event("recording_finished")
+        await process.event("tails_deleted")
     assert sorted(sent(process)) == [1, *range(1, PARTS + 1)]
     assert [entry for entry in process.log if entry["event"] == "upload_begun"][1:] == []
     await spooled.stored_as(expected)

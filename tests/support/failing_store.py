@@ -24,6 +24,15 @@ class FailingStore:
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ObjectInfo:
         return await self._do("put_file", lambda: self.inner.put_file(key, path, content_type=content_type))
 
+    async def put(self, key: str, data: bytes, *, content_type: str) -> ObjectInfo:
+        return await self._do("put", lambda: self.inner.put(key, data, content_type=content_type))
+
+    async def delete(self, key: str) -> None:
+        await self._do("delete", lambda: self.inner.delete(key))
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        return self.inner.list(prefix)
+
     async def head(self, key: str) -> ObjectInfo:
         return await self._do("head", lambda: self.inner.head(key))
 

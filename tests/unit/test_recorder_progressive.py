@@ -13,12 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from recorder import delivery, orphans, progressive, upload_plan
-from recorder.delivery import Delivery
+from recorder import delivery, orphans, progressive, tail_plan, upload_plan
+from recorder.delivery import Delivery, forget_unfinished
 from recorder.events import TakeOpened
-from recorder.manifest import Segment, file_key
-from recorder.orphans import abort_older, abort_orphans
+from recorder.manifest import Manifest, Segment, file_key
+from recorder.orphans import AGE_S, abort_older, abort_orphans
 from recorder.progressive import SUFFIX, GrowingFile, ProgressiveUpload, read_state
+from recorder.provisional import Provisional, UnfinishedFile, provisional_key
+from recorder.tail_plan import tail_key, tails_prefix
 from storage import multipart
 from storage.objects import ObjectNotFound, ObjectStoreError
 from tests.support.failing_store import FailingStore
@@ -37,6 +39,8 @@ def _small_parts_and_no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "MIN_PART_BYTES", 1)
     monkeypatch.setattr(upload_plan, "PART_BYTES", PART)
     monkeypatch.setattr(progressive, "PART_BYTES", PART)
+    monkeypatch.setattr(tail_plan, "PART_BYTES", PART)
+    monkeypatch.setattr(progressive, "TAIL_S", 0.002)
     monkeypatch.setattr(progressive, "POLL_S", 0.001)
     monkeypatch.setattr(progressive, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(progressive, "LONGEST_PAUSE_S", 0.002)
@@ -157,7 +161,7 @@ async def test_a_file_shorter_than_a_part_is_put_plainly(store: FailingStore, fi
         film.grow(PART - HEAD - 1)
         film.close()
         await recorder.deliver(film, upload)
-    assert store.done == {"put_file": 1, "head": 1}
+    assert store.done - Counter(put=store.done["put"]) == {"put_file": 1, "head": 1}
     await stored_as(film, store)
 
 
@@ -371,6 +375,102 @@ async def test_an_old_upload_that_a_recorder_remembers_is_no_orphan(store: Faili
     assert {found for _, found in await upload_ids(store.inner, "")} == {state.upload_id, orphan, foreign}
     assert await abort_older(store, work, 2e12) == 1  # type: ignore[arg-type]
     assert {found for _, found in await upload_ids(store.inner, "")} == {state.upload_id, foreign}
+
+
+@pytest.mark.parametrize(("age_s", "aborted"), [(60.0, 0), (2 * AGE_S, 1)])
+async def test_what_a_fresh_provisional_manifest_of_another_machine_names_is_no_orphan(
+    store: FailingStore, film: Film, age_s: float, aborted: int
+) -> None:
+    upload_id = await store.inner.begin_upload(KEY, part_bytes=PART, content_type=WEBM)
+    now_s = 2e12
+    there = Manifest(session_id="ses_1", recording_id="rec_1", title="", started_ns=0, stopped_ns=0)
+    file = UnfinishedFile(
+        segment_id="seg_1",
+        take_id="tak_1",
+        codec="vp8",
+        content_type=WEBM,
+        key=KEY,
+        start_ns=None,
+        upload_id=upload_id,
+        part_bytes=PART,
+        parts=[],
+        tails=[],
+    )
+    provisional = Provisional(written_s=now_s - age_s, manifest=there, uploads=[file])
+    await Delivery(FakeCatalog(), store).put_provisional(provisional)  # type: ignore[arg-type]
+    assert await abort_older(store, film.path.parent.parent, now_s - AGE_S) == aborted  # type: ignore[arg-type]
+    await store.inner.put(provisional_key("ses_1", "rec_1"), b"{damaged", content_type="application/json")
+    assert await abort_older(store, film.path.parent.parent, now_s - AGE_S) == 1 - aborted  # type: ignore[arg-type]
+    assert await upload_ids(store.inner, "") == set()
+
+
+async def joined(store: FailingStore, upload: ProgressiveUpload) -> bytes:
+    """What another machine could put together, as the upload itself says."""
+    state = upload.state()
+    assert state is not None
+    data = b""
+    if state.upload_id:
+        there = {part.number for part in await store.inner.parts(KEY, state.upload_id)}
+        assert there >= {part.number for part in state.parts}
+        data = bytes(len(state.parts) * PART)
+    for tail in state.tails:
+        try:
+            content = await read(store.inner, tail_key(KEY, tail.offset))
+        except ObjectNotFound:
+            continue  # deleted meanwhile: a part has it
+        assert len(content) == tail.size_bytes
+        if tail.offset <= len(data) < tail.end:
+            data += content[len(data) - tail.offset :]
+    return data
+
+
+async def test_what_does_not_fill_a_part_is_in_the_store_all_the_same(store: FailingStore, film: Film) -> None:
+    recorder = Recorder(store)
+    upload = recorder.upload(film)
+    async with upload.following():
+        for size in (10, 5, 1, 30, 70, 3, 64, 200, 9):
+            film.grow(size)
+            size_bytes = film.path.stat().st_size
+            async with asyncio.timeout(20):
+                while len(data := await joined(store, upload)) < size_bytes:
+                    await asyncio.sleep(0.002)
+            parts = size_bytes // PART * PART
+            assert data[parts:] == film.path.read_bytes()[parts:]
+    # killed: the next process makes the file anew, and sends none of it again
+    sent = store.done["put"]
+    film.make_anew()
+    upload = recorder.upload(film)
+    async with upload.following():
+        film.grow(20)
+        size_bytes = film.path.stat().st_size
+        async with asyncio.timeout(20):
+            while len(data := await joined(store, upload)) < size_bytes:
+                await asyncio.sleep(0.002)
+        assert store.done["put"] == sent + 1
+        assert len(await keys(store, tails_prefix(KEY))) == len(upload.state().tails)  # type: ignore[union-attr]
+        film.close()
+        await recorder.deliver(film, upload)
+    await forget_unfinished(store, "ses_1", "rec_1")  # type: ignore[arg-type]
+    assert await keys(store, "") == [KEY]
+    await stored_as(film, store)
+
+
+async def test_tails_of_a_file_that_is_another_one_now_are_replaced(store: FailingStore, film: Film) -> None:
+    recorder = Recorder(store)
+    upload = recorder.upload(film)
+    async with upload.following():
+        film.grow(20)
+        await until(lambda: store.done["put"] == 1)
+    film.path.write_bytes(b"another version of the program makes other bytes")
+    upload = recorder.upload(film)
+    async with upload.following():
+        async with asyncio.timeout(20):
+            while await joined(store, upload) != film.path.read_bytes():
+                await asyncio.sleep(0.002)
+
+
+async def keys(store: FailingStore, prefix: str) -> list[str]:
+    return sorted([info.key async for info in store.list(prefix)])
 
 
 async def test_a_store_that_answers_strangely_does_not_end_the_look_for_orphans(
