@@ -30,9 +30,11 @@ from recorder.manifest import decode as decode_manifest
 from recorder.off_record import redacted_name
 from recorder.report import decode as decode_report
 from recorder.report import report_key
+from storage.ids import new_id
 from storage.models import Segment as SegmentRow
 from storage.models import Take
 from storage.objects import ObjectNotFound
+from storage.settings import ObjectStoreSettings, S3Settings
 from tests.support.encoded import opus_of, opus_packets
 from tests.support.files import inspect
 from tests.support.journals import (
@@ -550,3 +552,26 @@ async def test_what_no_file_could_be_made_from_goes_whole(data: Data) -> None:
         write_events(data, *later(PURGED), run=2)
         await process.event("segment_purged", segment_id=PICTURE)
     assert holding(data.folder, words) == []
+
+
+async def test_in_a_bucket_nothing_but_the_file_without_the_range_is_left_either(
+    s3: S3Settings, voice: list[JournalPacket], tmp_path: Path
+) -> None:
+    objects_in_s3 = ObjectStoreSettings(kind="s3", s3=replace(s3, prefix=new_id("t")))
+    async with open_data(tmp_path, objects_in_s3) as data:
+        write_events(data, *OPENING, MARKED, STOPPED)
+        write_journal(data.spool, SOUND_HEADER, voice)
+        whole = file_key(SESSION, RECORDING, "server", f"{SOUND}.webm")
+        async with recorder(data.folder, objects=objects_in_s3) as process:
+            await redacted(process, data, SOUND)
+            assert said(voice)[0] in await data.read(whole)
+            upload = await data.store.begin_upload(whole, part_bytes=8 << 20, content_type="audio/webm")
+            await data.store.put_part(whole, upload, 1, b"".join(said(voice)))
+            write_events(data, *later(PURGED), run=2)
+            await purged(process, data, SOUND)
+        assert holding(data.folder, *said(voice)) == []
+        name = f"server/{redacted_name(SOUND, ['off_a'], 'webm')}"
+        assert await objects(data) == {"manifest.json", "report.json", name}
+        assert not [upload async for upload in data.store.uploads("sessions/")]
+        without = await data.read(key_of(SOUND, "off_a"))
+        assert not any(packet in without for packet in said(voice))
