@@ -5,12 +5,16 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from recorder.wall_clock import CLOCK_S
 from signaling.live import LiveRooms
 from signaling.notices import GENERAL, Draft, NoticeCode, NoticeKey
 from signaling.recorder_watch import RecorderWatch
 from signaling.recordings import LiveRecording
 from signaling.space_desk import SpaceDesk
+
+log = structlog.get_logger()
 
 LOOK_S = 0.5
 CODES = frozenset(NoticeCode) - {NoticeCode.CAPTURE_STALLED}
@@ -67,5 +71,8 @@ class Watchdog:
 
     async def _run(self) -> None:
         while True:
-            self.look(time.monotonic())
+            try:
+                self.look(time.monotonic())
+            except Exception:  # costs this look, and no other
+                log.exception("watchdog_failed")
             await asyncio.sleep(LOOK_S)

@@ -36,6 +36,15 @@ ZEROS = f"""(kind) => {{
     silence.start();
     return ({SENDER})(kind).replaceTrack(out.stream.getAudioTracks()[0]);
 }}"""
+LOUD = f"""(kind) => {{
+    const context = new AudioContext({{ sampleRate: 48000 }});
+    const tone = new OscillatorNode(context, {{ frequency: 220 }});
+    const loud = new GainNode(context, {{ gain: 20 }});
+    const out = context.createMediaStreamDestination();
+    tone.connect(loud).connect(out);
+    tone.start();
+    return ({SENDER})(kind).replaceTrack(out.stream.getAudioTracks()[0]);
+}}"""
 PAINTED = f"""(kind) => {{
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
@@ -113,6 +122,7 @@ async def test_a_device_that_gives_nothing_any_more(
     ("script", "kind", "words", "code"),
     [
         pytest.param(ZEROS, "audio", "microphone is on and gives no sound", "digital_silence", id="zeros"),
+        pytest.param(LOUD, "audio", "microphone is too loud and distorts", "clipping", id="loud"),
         pytest.param(BLACK, "video", "camera is on and shows black", "black_picture", id="black"),
         pytest.param(STILL, "video", "camera stands still", "frozen_picture", id="frozen"),
     ],
