@@ -8,7 +8,6 @@ parent that looks how it is (`recorder.health`), twice a second, and nothing dep
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import select
@@ -24,17 +23,15 @@ import structlog
 from recorder.delivery import Delivery, persistently
 from recorder.follower import SpoolFollower
 from recorder.health import beat
-from recorder.journal_file import make_folder
 from recorder.orphans import abort_orphans
 from recorder.settings import RecorderConfig
+from recorder.spool_lock import SpoolInUse, claim_spool
 from recorder.worker_threads import MAX_HUNG, WorkerThreads
 from storage import open_store
 from storage.catalog import Catalog
 from storage.database import open_database
 
 log = structlog.get_logger()
-
-LOCK_NAME = "recorder.lock"
 
 TOO_MANY_HANG = 3
 """Exit code: MAX_HUNG threads are in calls that do not return."""
@@ -56,16 +53,13 @@ def main() -> int:
     _configure_log(config.log_level)
     os.umask(0o077)
     os.nice(NICE)
-    spool = Path(config.data) / "spool"
-    make_folder(spool)
-    lock = os.open(spool / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.error("spool_in_use", spool=str(spool))
+        with claim_spool(Path(config.data) / "spool"):
+            if asyncio.run(_work(config)):
+                _end_at_once(0)
+    except SpoolInUse as error:
+        log.error("spool_in_use", reason=str(error))
         return 1
-    if asyncio.run(_work(config)):
-        _end_at_once(0)
     return 0
 
 

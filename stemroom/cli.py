@@ -83,22 +83,26 @@ def recover(
     from_store: Annotated[
         str | None, typer.Option(metavar="RECORDING", help="Finish a lost machine's recording from the object store.")
     ] = None,
+    recording: Annotated[str | None, typer.Option(metavar="RECORDING", help="Only this one of the spool.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make the files of journals again, or finish a recording whose machine is lost.
+    """Finish what is in the spool, while the studio does not run: files, reports and manifests, as the recorder does.
 
-    With journals, neither they nor what is stored is touched.
+    With journals and --into, make their files again; neither they nor what is stored is touched. With --from-store,
+    finish a recording whose machine is lost.
     """
     from stemroom import recover_command
 
     settings = _load(config)
     try:
-        if from_store is not None and not journals and into is None:
-            recover_command.from_store(settings, from_store, typer.echo)
-        elif journals and into is not None and from_store is None:
+        if journals and into is not None and from_store is None and recording is None:
             recover_command.from_journals(settings.recorder, journals, into, typer.echo)
+        elif journals or into is not None or (from_store is not None and recording is not None):
+            raise typer.BadParameter("either journals and --into, or --from-store, or --recording, or nothing")
+        elif from_store is not None:
+            recover_command.from_store(settings, from_store, typer.echo)
         else:
-            raise typer.BadParameter("either journals and --into, or --from-store")
+            recover_command.from_spool(settings, recording, typer.echo)
     except recover_command.RecoverError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

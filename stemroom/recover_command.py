@@ -1,4 +1,4 @@
-"""`stemroom recover`: files from journals, or from what is in the object store, by hand."""
+"""`stemroom recover`: by hand, files from journals, all that is in the spool, or what is in the object store."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,13 @@ import av
 import msgspec
 import typer
 
+from recorder.delivery import Delivery
 from recorder.journal import FileHeader
-from recorder.manifest import Segment, manifest_key
+from recorder.manifest import Manifest, Segment, manifest_key
 from recorder.reader import JournalReader
 from recorder.settings import RecorderSettings
+from recorder.spool_lock import SpoolInUse, claim_spool
+from recorder.spool_pass import recordings_in, work_through
 from recorder.store_recovery import RecoveryError, recover
 from recorder.track import TrackPipeline
 from recorder.track_map import placed_alone
@@ -21,6 +24,8 @@ from recorder.track_task import note_end
 from stemroom.config import Config
 from stemroom.journal_records import every_record
 from storage import open_store
+from storage.catalog import Catalog
+from storage.database import MigrationError, open_database
 from storage.ids import ID_PATTERN
 from storage.objects import ObjectStoreError
 
@@ -74,11 +79,59 @@ async def _from_store(config: Config, recording_id: str, announce: Callable[[str
             manifest = await recover(store, recording_id, Path(folder), STILL_S)
     finally:
         await store.close()
-    segments = [segment for take in manifest.takes for segment in take.segments if segment.copy == "server"]
+    segments = _server_copies(manifest)
     for segment in segments:
         announce(describe(Path(segment.object_key or segment.file_name), segment))
     announce(manifest_key(manifest.session_id, manifest.recording_id))
     return segments
+
+
+def from_spool(config: Config, recording_id: str | None, announce: Callable[[str], None]) -> None:
+    """Finish this recording, or all that are in the spool. Raises RecoverError, also when some file failed."""
+    spool = Path(config.data.folder) / "spool"
+    try:
+        if not spool.is_dir():
+            raise RecoverError(f"{spool} is not there: nothing was recorded with this data folder")
+        with claim_spool(spool):
+            found = recordings_in(spool)
+            if recording_id is not None and recording_id not in found:
+                raise RecoverError(f"the spool has no journals of {recording_id}")
+            failed = asyncio.run(_from_spool(config, [recording_id] if recording_id else found, announce))
+    except SpoolInUse as error:
+        raise RecoverError(f"{error}: it does this by itself; stop the studio first") from None
+    except (OSError, ObjectStoreError, MigrationError) as error:
+        raise RecoverError(str(error)) from error
+    if failed:
+        raise RecoverError(f"not recovered: {', '.join(failed)}")
+
+
+async def _from_spool(config: Config, recording_ids: list[str], announce: Callable[[str], None]) -> list[str]:
+    """Ids of recordings and segments that failed."""
+    data = Path(config.data.folder)
+    database = open_database(config.database, data)
+    store = open_store(config.object_store, data)
+    failed: list[str] = []
+    try:
+        await database.migrate()
+        await store.start()
+        delivery = Delivery(Catalog(database), store)
+        async for worked in work_through(data, recording_ids, delivery, config.recorder):
+            if worked.manifest is None:
+                failed.append(worked.recording_id)
+                continue
+            announce(worked.recording_id)
+            for segment in _server_copies(worked.manifest):
+                announce(f"  {describe(Path(segment.object_key or segment.segment_id), segment)}")
+                if segment.state == "failed":
+                    failed.append(segment.segment_id)
+    finally:
+        await store.close()
+        await database.close()
+    return failed
+
+
+def _server_copies(manifest: Manifest) -> list[Segment]:
+    return [segment for take in manifest.takes for segment in take.segments if segment.copy == "server"]
 
 
 def recover_file(journal: Path, into: Path, settings: RecorderSettings) -> tuple[Path, Segment]:
