@@ -79,6 +79,8 @@ class Live(NamedTuple):
     lag_s: float
     """Median of the last third."""
     worst_lag_s: float
+    read_share: float
+    """Of what was said meanwhile, that the recorder read: less than 1 when it fell further behind."""
 
     @property
     def keeps_up(self) -> bool:
@@ -87,7 +89,7 @@ class Live(NamedTuple):
     @property
     def a_core_takes(self) -> float:
         """Participants, at this cost of each."""
-        return self.people / self.share
+        return self.people * self.read_share / self.share
 
 
 async def hour(people: int, minutes: float) -> Hour:
@@ -158,6 +160,7 @@ async def live(people: int, seconds: float) -> Live:
         held_up(spent) / 1e9 / took_s,
         statistics.median(lags_s[-len(lags_s) // 3 :]),
         max(lags_s),
+        1 - (lags_s[-1] - lags_s[0]) / took_s,
     )
 
 
@@ -205,7 +208,7 @@ def _told_live(told: Live) -> str:
     return (
         f"d) {told.people} participants for {told.seconds:.0f} s: {how}, {told.lag_s:.2f} s behind (at worst "
         f"{told.worst_lag_s:.2f}), {100 * told.share:.0f} % of a core (others had it {100 * told.held_up:.0f} % of the "
-        f"time): at that cost a core takes {told.a_core_takes:.0f}"
+        f"time), {100 * told.read_share:.0f} % read: at that cost a core takes {told.a_core_takes:.0f}"
     )
 
 

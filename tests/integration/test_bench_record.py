@@ -61,3 +61,9 @@ async def test_people_who_talk_cost_the_recorder_a_share_of_its_core() -> None:
     told = await record.live(people=2, seconds=1.0)
     assert 0 < told.share < 1
     assert told.a_core_takes > 2
+
+
+def test_what_a_recorder_did_not_get_to_is_not_counted_as_recorded() -> None:
+    told = record.Live(50, 20.0, share=0.2, held_up=0.7, lag_s=9.0, worst_lag_s=10.0, read_share=0.5)
+    assert told.a_core_takes == 125
+    assert not told.keeps_up
