@@ -19,7 +19,7 @@ class FailingStore:
         self.done: Counter[str] = Counter()
         self.parts_put: Counter[int] = Counter()
         self.fails: Callable[[str], str] = lambda method: ""
-        """Asked before each call: `before`, `after` or empty (it works)."""
+        """Asked before each call: `before`, `after`, `refused` (403 of S3) or empty (it works)."""
 
     async def put_file(self, key: str, path: Path, *, content_type: str) -> ObjectInfo:
         return await self._do("put_file", lambda: self.inner.put_file(key, path, content_type=content_type))
@@ -69,6 +69,8 @@ class FailingStore:
 
     async def _do(self, method: str, work: Callable[[], Awaitable[Result]]) -> Result:
         fails = self.fails(method)
+        if fails == "refused":
+            raise ObjectStoreError("refused", f"{method} is refused")
         if fails == "before":
             raise ObjectStoreError("unavailable", f"{method} fails")
         result = await work()

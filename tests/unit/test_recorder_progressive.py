@@ -218,6 +218,48 @@ async def test_a_file_that_was_written_otherwise_at_its_end_aborts_the_upload_an
     await stored_as(film, store)
 
 
+@pytest.mark.parametrize("closed_before", [True, False])
+async def test_a_store_that_refuses_for_a_while_has_the_file_when_it_takes_it_again(
+    store: FailingStore, film: Film, closed_before: bool
+) -> None:
+    """403, as S3 answers to a key that was withdrawn, or to a clock that is off by more than 15 minutes."""
+    refused = 0
+    refuses = False
+
+    def fails(_: str) -> str:
+        nonlocal refused
+        refused += refuses
+        return "refused" if refuses else ""
+
+    store.fails = fails
+    recorder = Recorder(store)
+    upload = recorder.upload(film)
+    async with upload.following():
+        film.grow(2 * PART)
+        await until(lambda: store.parts_put[2] == 1)
+        refuses = True
+        film.grow(2 * PART)
+        await until(lambda: refused >= 5)
+        if closed_before:
+            film.close()
+            delivering = asyncio.create_task(recorder.deliver(film, upload))
+            await until(lambda: refused >= 15)
+            assert recorder.catalog.states == ["finishing"]
+            refuses = False
+            await delivering
+        else:
+            refuses = False
+            await until(lambda: store.parts_put[4] == 1)
+            film.close()
+            await recorder.deliver(film, upload)
+    assert recorder.catalog.states == ["finishing", "stored"]
+    assert await read(store.inner, KEY) == film.path.read_bytes()
+    assert not film.state.exists()
+    # an upload that could not be aborted either is an orphan, which goes after a day
+    assert await abort_older(store, film.path.parent.parent, 2e12) == closed_before  # type: ignore[arg-type]
+    assert await upload_ids(store.inner, "") == set()
+
+
 @pytest.mark.parametrize("how", ["before", "after"])
 @pytest.mark.parametrize("method", ["begin_upload", "put_part", "complete_upload", "head"])
 async def test_what_fails_is_done_again_until_it_succeeds(
