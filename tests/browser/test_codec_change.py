@@ -57,8 +57,8 @@ async def test_a_camera_that_changes_its_codec_goes_on_in_another_file(tmp_path:
     assert [file.segment["codec"] for file in (first, second)] == ["vp8", "vp9"]
     assert [file.report.sound for file in (first, second)] == [True, True]
     ends_ns = first.segment["start_ns"] + first.segment["duration_ns"]
-    # The first picture of a new encoder comes late, by what the second file is placed earlier than the change was seen.
-    assert -300_000_000 < second.segment["start_ns"] - ends_ns < 1_000_000_000
+    # A new encoder takes its time: its first picture comes late, and its file begins before the change was seen.
+    assert -1_000_000_000 < second.segment["start_ns"] - ends_ns < 1_000_000_000
     for file in (first, second):
         numbers = [reading.number for reading in counter.read_file(file.path)]
         assert len(numbers) > 20
