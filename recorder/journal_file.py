@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from recorder.journal import UNBORN_SUFFIX, FileHeader, encode_end, encode_head, packet_parts
+from storage.files import fsync_folder
 
 QueuedPacket = tuple[float, int, int, bool, bytes]
 """Arguments of `PacketTap.packet`."""
@@ -28,19 +29,11 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            sync_folder(folder.parent)
+            fsync_folder(folder.parent)
         except OSError:
             with contextlib.suppress(OSError):
                 folder.rmdir()
             raise
-
-
-def sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class JournalFile:
@@ -87,7 +80,7 @@ class JournalFile:
         """
         if self._named_fd < 0:
             self._named_fd = self._create()
-        sync_folder(self.path.parent)
+        fsync_folder(self.path.parent)
         self._fd, self._named_fd = self._named_fd, -1
 
     def _create(self) -> int:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from recorder.delivery import Delivery, persistently
 from recorder.journal import SUFFIX
-from recorder.journal_file import sync_folder
 from recorder.manifest import Redacted, Segment
 from recorder.off_record import Range, concerns
 from recorder.report import Intervals, SegmentFigures
 from recorder.track_task import in_thread
+from storage.files import fsync_folder
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class PurgeTask:
                 path.unlink(missing_ok=True)
         for folder in (self._spool, self._work):
             if folder.is_dir():
-                sync_folder(folder)
+                fsync_folder(folder)
 
 
 def without_ranges(figures: SegmentFigures, segment: Segment, ranges: Iterable[Range]) -> SegmentFigures:

@@ -14,19 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 
 from recorder.delivery import Delivery
 from recorder.earlier_file import drop
 from recorder.events import TakeOpened
+from recorder.findings import findings
 from recorder.grading import grade_recording
-from recorder.health import Finding, FindingCode
+from recorder.health import Finding
 from recorder.journal import SUFFIX, FileHeader, TrackRecord
-from recorder.journal_file import sync_folder
 from recorder.local_copy import LocalCopy
 from recorder.manifest import Manifest, Segment, encode, file_key
-from recorder.memo import EVENTS_PREFIX, Delivered, decode, redacted_memo
+from recorder.memo import EVENTS_PREFIX, Delivered, redacted_memo
 from recorder.progressive import GrowingFile
 from recorder.provisional_keeper import ProvisionalKeeper
 from recorder.reader import JournalReader, JournalState
@@ -41,6 +40,7 @@ from recorder.stuck_tracks import encode as encode_stuck
 from recorder.track_file import container_of
 from recorder.track_map import placed_together
 from recorder.track_task import POLL_S, TrackTask, in_thread
+from recorder.work_folder import WorkFolder
 from recorder.worker_threads import CallHangs
 
 log = structlog.get_logger()
@@ -49,8 +49,6 @@ MANIFEST_NAME = "manifest.json"
 REPORT_NAME = "report.json"
 FAULT_PAUSE_S = 15.0
 """Before what failed unexpectedly is tried again."""
-BEHIND_S = 2.0
-"""A file that is later than its packets by more is a finding: usually it is half a second."""
 
 
 def journal_names(folder: Path) -> frozenset[str]:
@@ -72,6 +70,7 @@ class RecordingWork:
         """Journals that were taken into account."""
         self._spool = spool
         self._work = work
+        self._memos = WorkFolder(work)
         self._delivery = delivery
         self._settings = settings
         self._threads = threads
@@ -81,7 +80,7 @@ class RecordingWork:
         """By journal name or segment id."""
         self._making: dict[str, TrackTask] = {}
         """By journal name, of the tracks whose files are being made."""
-        self._stuck = decode_stuck(self._read(STUCK_NAME))
+        self._stuck = decode_stuck(self._memos.read(STUCK_NAME))
         self._waiting: set[str] = set()
         """Journals that hung and are not tried at present."""
         self._late: dict[str, Delivered] = {}
@@ -91,15 +90,12 @@ class RecordingWork:
         self._provisional = ProvisionalKeeper(delivery, self._so_far)
         self._segments: dict[str, Delivered] = {}
         """What is done, by segment id."""
-        self._redactions = Redactions(work, delivery, threads, self._write)
+        self._redactions = Redactions(work, delivery, threads, self._memos.write)
         self._placed: dict[str, Segment] = {}
         """Server files with what is known of their capture times from all of `_segments`, of which there were"""
         self._placed_of = 0
-        self._manifest = self._read(MANIFEST_NAME)
-        self._report = self._read(REPORT_NAME)
-        self._unsaved: dict[str, bytes] = {}
-        """Files for the work folder that could not be written, by name."""
-        self._save_at_s = 0.0
+        self._manifest = self._memos.read(MANIFEST_NAME)
+        self._report = self._memos.read(REPORT_NAME)
         self._recall()
 
     @property
@@ -131,39 +127,9 @@ class RecordingWork:
         """What is wrong at present with a recording that runs."""
         if self._state is None or self._stopped:
             return []
-        id, session_ns = self._state.recording_id, now_ns - self._zero_ns
-        found = []
-        lag_s = self.lag_s(now_ns)
-        if lag_s > BEHIND_S:
-            since_ns = session_ns - round(lag_s * 1e9)
-            found.append(Finding(code=FindingCode.BEHIND, recording_id=id, since_ns=since_ns))
-        for done in [self._stuck[name].done for name in self._waiting]:
-            if done is not None and (take := done.take) is not None:
-                found.append(
-                    Finding(
-                        code=FindingCode.STUCK,
-                        recording_id=id,
-                        take_id=take.take_id,
-                        participant_id=take.participant_id,
-                        kind=take.kind,
-                        since_ns=session_ns,
-                    )
-                )
-        for task in self._making.values():
-            # What a file shows that is made late may be over.
-            if (track := task.header) is not None and task.lag_s(now_ns) <= BEHIND_S:
-                found += [
-                    Finding(
-                        code=code,
-                        recording_id=id,
-                        take_id=track.take_id,
-                        participant_id=track.participant_id,
-                        kind=track.kind,
-                        since_ns=session_ns - age_ns,
-                    )
-                    for code, age_ns in task.warnings().items()
-                ]
-        return found
+        hung = [done.take for name in self._waiting if (done := self._stuck[name].done) and done.take]
+        id, lag_s = self._state.recording_id, self.lag_s(now_ns)
+        return findings(id, self._making.values(), hung, lag_s, now_ns, self._zero_ns)
 
     async def run(self) -> None:
         try:
@@ -180,8 +146,8 @@ class RecordingWork:
                     growing = any(reader.state is JournalState.GROWING for reader in self._events.values())
                     if self._state is not None and self._tracks_done() and (self._stopped or not growing):
                         await self._write_manifest(self._state)
-                    self._save(time.monotonic())
-                    if idle and not growing and not self._unsaved:
+                    self._memos.save(time.monotonic())
+                    if idle and not growing and self._memos.saved:
                         provisional.cancel()
                         break
                     await asyncio.sleep(POLL_S)
@@ -242,12 +208,12 @@ class RecordingWork:
                 self._note_stuck(name)
                 await self._wait_stuck(name, error.returned)
         if self._stuck.pop(name, None) is not None:
-            self._write(STUCK_NAME, encode_stuck(self._stuck))
+            self._memos.write(STUCK_NAME, encode_stuck(self._stuck))
 
     def _note_stuck(self, name: str) -> None:
         before = self._stuck.get(name, StuckTrack())
         self._stuck[name] = StuckTrack(times=before.times + 1, at_s=time.time(), done=self._late.pop(name, before.done))
-        self._write(STUCK_NAME, encode_stuck(self._stuck))
+        self._memos.write(STUCK_NAME, encode_stuck(self._stuck))
         log.error("track_stuck", journal=name, times=before.times + 1, retry_s=self._stuck[name].wait_s(time.time()))
 
     async def _wait_stuck(self, name: str, returned: "asyncio.Future[Any] | None") -> None:
@@ -267,7 +233,7 @@ class RecordingWork:
 
     async def _make_track(self, name: str) -> None:
         journal = self._spool / name
-        done = self._remembered(journal.stem.rpartition("-")[0])
+        done = self._memos.remembered(journal.stem.rpartition("-")[0])
         if done is None:
             task = TrackTask(journal, self._work, self._settings, self._threads)
             upload = self._delivery.upload(partial(self._growing, task))
@@ -296,7 +262,7 @@ class RecordingWork:
                     ids = (self._state.session_id, self._state.recording_id)
                     await self._delivery.deliver(segment, task.path, take, *ids, upload)
             done = Delivered(take.take_id, segment, time.time(), take, task.figures, task.clock)
-            self._remember(done)
+            self._memos.remember(done)
             if task.path is not None:
                 task.path.unlink(missing_ok=True)
                 drop(task.path, even_if_longer=True)
@@ -319,12 +285,12 @@ class RecordingWork:
                 self._tasks[segment_id] = group.create_task(self._guarded(segment_id, copying), name=segment_id)
 
     async def _local_copy(self, capture: Capture, take: TakeOpened, state: RecordingState, _: str) -> None:
-        done = self._remembered(capture.opened.segment_id)
+        done = self._memos.remembered(capture.opened.segment_id)
         if done is None:
             copy = LocalCopy(capture, take, self._work, self._delivery, self._threads)
             segment = await copy.run(state.session_id, state.recording_id)
             done = Delivered(take.take_id, segment, time.time(), take)
-            self._remember(done)
+            self._memos.remember(done)
         self._segments[done.segment.segment_id] = done
 
     def _begin_redactions(self, group: asyncio.TaskGroup) -> None:
@@ -354,7 +320,7 @@ class RecordingWork:
         done = self._segments.get(segment.segment_id)
         if done is not None and done.figures is not None:
             done.figures = self._redactions.without_ranges(done.figures, segment, state)
-            self._remember(done)
+            self._memos.remember(done)
         await self._redactions.purge(segment, state, self._spool, redacted_memo(segment.segment_id))
 
     async def _place(self) -> None:
@@ -383,7 +349,7 @@ class RecordingWork:
             await self._delivery.finish(manifest, data)
             await self._provisional.forget(manifest)
             self._manifest = data
-            self._write(MANIFEST_NAME, data)
+            self._memos.write(MANIFEST_NAME, data)
 
     def _so_far(self) -> Manifest | None:
         return self._state.manifest(*self._stored()) if self._state is not None else None
@@ -410,59 +376,11 @@ class RecordingWork:
         if data != self._report:
             await self._delivery.put_report(manifest, data)
             self._report = data
-            self._write(REPORT_NAME, data)
+            self._memos.write(REPORT_NAME, data)
 
     def _recall(self) -> None:
         """What was stored is in the manifest also when its journal is deleted."""
-        for path in sorted(self._work.glob("seg_*.json")):
-            if "." not in path.stem and (done := self._remembered(path.stem)) is not None:
-                self._segments[path.stem] = done
-                if data := self._read(redacted_memo(path.stem)):
-                    self._redactions.recall(path.stem, data)
-
-    def _remembered(self, segment_id: str) -> Delivered | None:
-        """None too for a memo that a power failure damaged."""
-        data = self._read(f"{segment_id}.json")
-        try:
-            return decode(data) if data else None
-        except msgspec.MsgspecError as error:
-            log.warning("memo_unreadable", segment_id=segment_id, reason=str(error))
-            return None
-
-    def _remember(self, done: Delivered) -> None:
-        """Failures are not remembered: the next process tries again."""
-        if done.segment.state == "stored":
-            self._write(f"{done.segment.segment_id}.json", msgspec.json.encode(done))
-
-    def _read(self, name: str) -> bytes:
-        try:
-            return (self._work / name).read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    def _write(self, name: str, data: bytes) -> bool:
-        """Now, or later when the disk fails: whether it is durable. Losing it costs work, nothing else."""
-        self._unsaved[name] = data
-        self._save_at_s = 0.0
-        self._save(time.monotonic())
-        return not self._unsaved
-
-    def _save(self, now_s: float) -> None:
-        """Each file whole or not at all, and durable: a journal is deleted because its memo is there."""
-        if not self._unsaved or now_s < self._save_at_s:
-            return
-        try:
-            self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, data in self._unsaved.items():
-                draft = self._work / f"{name}.draft"
-                with draft.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(draft, self._work / name)
-            for folder in (self._work, *self._work.parents[:2]):
-                sync_folder(folder)
-            self._unsaved.clear()
-        except OSError as error:
-            self._save_at_s = now_s + FAULT_PAUSE_S
-            log.error("memo_not_written", names=sorted(self._unsaved), reason=str(error), retry_s=FAULT_PAUSE_S)
+        for segment_id, done in self._memos.all_remembered():
+            self._segments[segment_id] = done
+            if data := self._memos.read(redacted_memo(segment_id)):
+                self._redactions.recall(segment_id, data)

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from recorder.journal import SUFFIX
-from recorder.journal_file import sync_folder
 from recorder.memo import EVENTS_PREFIX, decode
+from storage.files import fsync_folder
 
 EVENTS_KEPT_DAYS = 30.0
 """How long a browser may take to bring the rest of its local copy."""
@@ -47,7 +47,7 @@ def expire_recording(spool: Path, work: Path, keep_days: float, complete: bool, 
         return False
     doomed = spool.with_name(spool.name + DOOMED_SUFFIX)
     spool.rename(doomed)
-    sync_folder(spool.parent)
+    fsync_folder(spool.parent)
     _remove(doomed, work)
     return True
 

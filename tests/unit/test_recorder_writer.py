@@ -31,6 +31,7 @@ from recorder.reader import JournalReader, JournalState
 from recorder.settings import RecorderSettings
 from recorder.writer import RecordingJournal, SpoolWriter
 from sfu.interfaces import Reception
+from storage.files import fsync_folder
 from tests.support.journals import RECORDING, S, recording_header, track_header
 
 FAST = RecorderSettings(write_interval_s=0.01)
@@ -333,16 +334,15 @@ def test_dropped_packets_are_an_alarm_at_once_and_for_a_while_after_the_last(
 def test_a_journal_whose_name_could_not_be_made_durable_is_born_by_a_later_attempt(
     writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = journal_file.sync_folder
     failed: list[Path] = []
 
     def fail_twice_each(folder: Path) -> None:
         if failed.count(folder) < 2:
             failed.append(folder)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(folder)
+        fsync_folder(folder)
 
-    monkeypatch.setattr(journal_file, "sync_folder", fail_twice_each)
+    monkeypatch.setattr(journal_file, "fsync_folder", fail_twice_each)
     event = RecordingStopped(stopped_ns=1)
     begin(writer).event(event).result(PATIENCE_S)
     assert failed.count(writer.folder / RECORDING) == failed.count(writer.folder) == 2
