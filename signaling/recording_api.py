@@ -6,6 +6,9 @@ from signaling import auth, files, rest
 from signaling.clock import NS_PER_MS
 from signaling.messages import RecordingView
 from signaling.problems import Problem
+from signaling.recording_log import durable
+from signaling.recordings import LiveRecording
+from signaling.rooms import LiveRoom
 from signaling.studio import Studio
 from storage.models import Recording, Session
 
@@ -37,6 +40,7 @@ class RecordingsApi:
             async with room.starting:
                 recording = await self._studio.recordings.start(session, room.clock)
                 room.begin_recording(recording)
+                await _begun(room, recording)
         finally:
             room.close_if_empty()
         return rest.reply(recording.view(), 201)
@@ -74,6 +78,16 @@ class RecordingsApi:
         session = await auth.session_of(request, self._studio.catalog)
         await auth.require_host(request, self._studio.catalog, session)
         return session
+
+
+async def _begun(room: LiveRoom, recording: LiveRecording) -> None:
+    """Until it is on the disk that it was started. Raises Problem `spool_unavailable`: it was stopped."""
+    try:
+        await durable(recording.log.begun)
+    except Problem:
+        if room.recording is recording:
+            room.stop_recording()
+        raise
 
 
 def _view(row: Recording) -> RecordingView:

@@ -77,7 +77,7 @@ class RecordingLog:
                 boot_id=boot_id,
             )
         )
-        self.event(
+        self.begun = self.event(
             RecordingStarted(
                 recording_id=recording.id,
                 session_id=session.id,
@@ -85,6 +85,7 @@ class RecordingLog:
                 started_ns=recording.started_ns,
             )
         )
+        """Ends when that the recording was started is durable."""
         if recording.stopped_ns is not None:
             self.event(RecordingStopped(stopped_ns=recording.stopped_ns))
 

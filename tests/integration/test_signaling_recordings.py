@@ -197,6 +197,50 @@ async def test_when_everybody_is_lost_the_recording_stops_after_the_grace_period
         assert control.spool.of(recording["recording_id"])[0].of(RecordingStopped)
 
 
+# --- a start is a promise
+
+
+@pytest.mark.pain("14")
+async def test_a_start_is_confirmed_when_its_journal_is_on_the_disk(control: Control) -> None:
+    session = await control.create()
+    page, _ = await control.arrive(session, host=True)
+    control.spool.held = []
+    start = asyncio.create_task(control.record(session))
+    status = await page.expect("recording_status")
+    assert status["recording"]["state"] == "recording", "everybody is told at once: it is being recorded"
+    assert (await control.call("POST", path_of(session), token=session["host_secret"])).status == 409
+    assert not start.done()
+    for written in control.spool.held:
+        written.set_result(None)
+    assert (await start)["recording_id"] == status["recording"]["recording_id"]
+
+
+@pytest.mark.pain("14")
+async def test_a_start_that_the_disk_does_not_take_is_refused_and_can_be_tried_again(control: Control) -> None:
+    session = await control.create()
+    page, _ = await control.arrive(session, host=True)
+    control.spool.broken = True
+    refused = await control.call("POST", path_of(session), token=session["host_secret"])
+    assert (refused.status, refused.json["id"]) == (503, "spool_unavailable")
+    assert [(await page.expect("recording_status"))["recording"]["state"] for _ in range(2)] == [
+        "recording",
+        "finishing",
+    ]
+    control.spool.broken = False
+    assert (await control.record(session))["state"] == "recording"
+
+
+async def test_a_start_that_the_disk_does_not_answer_is_refused_after_a_while(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signaling.recording_log.DURABLE_S", 0.01)
+    session = await control.create()
+    control.spool.held = []
+    refused = await control.call("POST", path_of(session), token=session["host_secret"])
+    assert (refused.status, refused.json["id"]) == (503, "spool_unavailable")
+    assert session["session_id"] not in control.studio.rooms.live
+
+
 # --- takes
 
 

@@ -1,4 +1,4 @@
-"""Journals in memory, durable at once unless `broken`."""
+"""Journals in memory, durable at once unless the spool is `broken` or `held`."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -41,7 +41,10 @@ class FakeJournal:
             done.set_exception(OSError("no disk"))
         else:
             self.events.append(event)
-            done.set_result(None)
+            if self.spool.held is None:
+                done.set_result(None)
+            else:
+                self.spool.held.append(done)
         return done
 
     def open_track(self, header: TrackHeader) -> FakeTap:
@@ -60,6 +63,8 @@ class FakeSpool:
         self.folder = folder
         self.alarm = ""
         self.broken = False
+        self.held: list[Future[None]] | None = None
+        """Not None: what is written becomes durable when these are resolved."""
         self.journals: list[FakeJournal] = []
 
     def open_recording(self, header: RecordingHeader) -> FakeJournal:

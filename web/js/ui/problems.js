@@ -11,6 +11,7 @@ const WORDS = {
   already_recording: 'The session is being recorded already.',
   too_many_rooms: 'This studio is at its limit right now. Try again in a few minutes.',
   spool_full: 'There is too little space on the studio’s disk to record. Tell whoever runs the studio to make some; you can record again as soon as there is.',
+  spool_unavailable: 'The studio’s disk does not answer, so nothing could be recorded or changed. Tell whoever runs the studio, and try again.',
   store_unavailable: 'The studio cannot reach its storage right now. Try again in a minute.',
   database_unavailable: 'The studio cannot reach its database right now. Try again in a minute.',
   journals_gone: 'This recording is too old: the studio keeps what is needed to change it for some days only.',
