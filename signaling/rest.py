@@ -260,12 +260,14 @@ _Body = TypeVar("_Body", bound=Request)
 
 
 async def read(request: web.Request) -> bytes:
-    """The body; raises Problem `body_too_slow`, and is refused beyond MAX_BODY_BYTES."""
+    """The body; raises Problem `body_too_slow`, or `bad_request` to who is gone; is refused beyond MAX_BODY_BYTES."""
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
     except TimeoutError:
         raise Problem("body_too_slow") from None
+    except ConnectionError:
+        raise Problem("bad_request", "the body did not come whole") from None
 
 
 async def decode(request: web.Request, type: type[_Body]) -> _Body:

@@ -204,3 +204,19 @@ async def test_a_token_of_odd_bytes_is_no_token(control: Control, token: bytes) 
     assert b" 401 " in await reader.readline()
     writer.close()
     await writer.wait_closed()
+
+
+async def test_who_is_gone_before_the_body_came_is_no_failure_of_the_server(
+    control: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, port = control.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = "Content-Type: application/json\r\nContent-Length: 100"
+    writer.write(f"POST /api/v1/sessions/create HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\nabc".encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    while not control.studio.counters["problem_bad_request"]:
+        assert not control.studio.counters["problem_internal"]
+        await asyncio.sleep(0.01)
+    assert "request_failed" not in capsys.readouterr().out
