@@ -48,6 +48,7 @@ async def test_a_host_takes_the_last_seconds_off_the_record_with_the_keyboard_al
     await host.page.keyboard.press("o")
     await expect(host.page.get_by_role("dialog", name="Take off the record")).to_be_visible()
     await host.page.keyboard.press("Escape")
+    await expect(host.page.get_by_role("dialog")).to_have_count(0)
     assert await listed(studio, session) == []
     await host.page.keyboard.press("o")
     await expect(host.page.get_by_role("button", name="Last 30 seconds")).to_be_focused()
