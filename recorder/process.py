@@ -25,11 +25,12 @@ from recorder.follower import SpoolFollower
 from recorder.health import beat
 from recorder.orphans import abort_orphans
 from recorder.settings import RecorderConfig
-from recorder.spool_lock import SpoolInUse, claim_spool
+from recorder.spool_lock import claim_spool
 from recorder.worker_threads import MAX_HUNG, WorkerThreads
 from storage import open_store
 from storage.catalog import Catalog
 from storage.database import open_database
+from storage.folder_lock import FolderInUse
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ def main() -> int:
         with claim_spool(Path(config.data) / "spool"):
             if asyncio.run(_work(config)):
                 _end_at_once(0)
-    except SpoolInUse as error:
+    except FolderInUse as error:
         log.error("spool_in_use", reason=str(error))
         return 1
     return 0

@@ -8,6 +8,7 @@ recording's view has the object's URL. Disks are read in threads: the event loop
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
@@ -15,11 +16,9 @@ from aiohttp import web
 from recorder.live_files import LiveBody, LiveFiles, LiveSegment
 from recorder.live_index import NoSuchSnapshot
 from recorder.off_record import concerning
-from signaling.objects import HEADERS
 from signaling.problems import Problem
-from signaling.ranges import byte_range
+from signaling.ranges import Content, send
 from storage.catalog import Catalog
-from storage.disposition import attachment
 from storage.signing import UrlRefused, UrlSigner, derived_secret
 
 log = structlog.get_logger()
@@ -69,7 +68,7 @@ class LiveDesk:
             body = await asyncio.to_thread(self._files.open, recording_id, segment_id, size_bytes)
         except (NoSuchSnapshot, OSError):
             raise Problem("unknown_object") from None
-        return body, f'"{segment_id}-{size_bytes:x}"'
+        return body, f"{segment_id}-{size_bytes:x}"
 
 
 class LiveApi:
@@ -85,7 +84,8 @@ class LiveApi:
         try:
             if await self._is_held_back(**request.match_info):
                 raise Problem("unknown_object")
-            return await _send(request, file, etag)
+            content = Content(file.content_type, etag, file.size_bytes)
+            return await send(request, content, lambda part: _pieces(file, part))
         finally:
             await asyncio.to_thread(file.close)
 
@@ -98,30 +98,9 @@ class LiveApi:
         return bool(concerning(ranges, opened_ns.get(segment_id, 0), 0, None))
 
 
-async def _send(request: web.Request, file: LiveBody, etag: str) -> web.StreamResponse:
-    headers = HEADERS | {"Content-Type": file.content_type, "Accept-Ranges": "bytes", "ETag": etag}
-    if filename := request.query.get("filename"):
-        headers["Content-Disposition"] = attachment(filename)
-    part = None if request.headers.get("If-Range", etag) != etag else byte_range(request, file.size_bytes)
-    if part is not None:
-        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size_bytes}"
-    body = part or range(file.size_bytes)
-    response = web.StreamResponse(status=206 if part else 200, headers=headers)
-    response.content_length = len(body)
-    await response.prepare(request)
-    at = body.start
-    try:
-        while at < body.stop:
-            piece = await asyncio.to_thread(file.read, at, min(PIECE_BYTES, body.stop - at))
-            if not piece:
-                raise OSError("the file was cut off")
-            await response.write(piece)
-            at += len(piece)
-        await response.write_eof()
-    except ConnectionError:
-        pass  # who asked is gone
-    except OSError as error:
-        log.warning("live_file_cut_off", path=request.path, reason=str(error))
-        if request.transport is not None:
-            request.transport.abort()  # the status is sent: nothing else can say that it went wrong
-    return response
+async def _pieces(file: LiveBody, part: range) -> AsyncIterator[bytes]:
+    """Fewer bytes if the file was cut off. Raises OSError."""
+    at = part.start
+    while at < part.stop and (piece := await asyncio.to_thread(file.read, at, min(PIECE_BYTES, part.stop - at))):
+        yield piece
+        at += len(piece)

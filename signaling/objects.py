@@ -10,26 +10,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import structlog
 from aiohttp import StreamReader, web
 
 from signaling.problems import Problem
-from signaling.ranges import byte_range
-from storage.disposition import attachment
+from signaling.ranges import Content, send
 from storage.folder import FolderStore
 from storage.objects import ObjectNotFound, ObjectStoreError
 from storage.signing import UrlRefused
 
-log = structlog.get_logger()
-
 PIECE_BYTES = 256 * 1024
 STALLED_S = 30.0
 """A PUT that moves no byte for so long is given up."""
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
-    "Cache-Control": "private, max-age=300",
-}
 
 
 class ObjectsApi:
@@ -48,32 +39,8 @@ class ObjectsApi:
             info = await self._store.head(key)
         except ObjectNotFound:
             raise Problem("unknown_object") from None
-        etag = f'"{info.etag}"'
-        headers = HEADERS | {
-            "Content-Type": self._store.content_type_of(key),
-            "Accept-Ranges": "bytes",
-            "ETag": etag,
-        }
-        if filename := request.query.get("filename"):
-            headers["Content-Disposition"] = attachment(filename)
-        part = None if request.headers.get("If-Range", etag) != etag else byte_range(request, info.size_bytes)
-        if part is not None:
-            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{info.size_bytes}"
-        body = part or range(info.size_bytes)
-        response = web.StreamResponse(status=206 if part else 200, headers=headers)
-        response.content_length = len(body)
-        await response.prepare(request)
-        try:
-            async for piece in self._store.get(key, offset=body.start, length=len(body)):
-                await response.write(piece)
-            await response.write_eof()
-        except ConnectionError:
-            pass  # who asked is gone
-        except ObjectStoreError as error:
-            log.warning("object_cut_off", key=key, id=error.id, detail=error.detail)
-            if request.transport is not None:
-                request.transport.abort()  # the status is sent: nothing else can say that it went wrong
-        return response
+        content = Content(self._store.content_type_of(key), info.etag, info.size_bytes)
+        return await send(request, content, lambda part: self._store.get(key, offset=part.start, length=len(part)))
 
     async def put(self, request: web.Request) -> web.Response:
         key = self._allowed(request)

@@ -36,11 +36,12 @@ from signaling.settings import HttpSettings
 from signaling.studio import Studio, StudioSettings
 from stemroom import __version__
 from stemroom.config import Config
-from stemroom.data_folder import FolderInUse, claim
+from stemroom.data_folder import claim
 from stemroom.supervisor import Supervisor
 from storage import open_store
 from storage.catalog import Catalog
 from storage.database import MigrationError, open_database
+from storage.folder_lock import FolderInUse
 from storage.objects import ObjectStoreError
 from storage.signing import load_secret
 

@@ -15,7 +15,7 @@ from recorder.journal import FileHeader
 from recorder.manifest import Manifest, Segment, manifest_key
 from recorder.reader import JournalReader
 from recorder.settings import RecorderSettings
-from recorder.spool_lock import SpoolInUse, claim_spool
+from recorder.spool_lock import claim_spool
 from recorder.spool_pass import recordings_in, work_through
 from recorder.store_recovery import RecoveryError, recover
 from recorder.track import TrackPipeline
@@ -26,6 +26,7 @@ from stemroom.journal_records import every_record
 from storage import open_store
 from storage.catalog import Catalog
 from storage.database import MigrationError, open_database
+from storage.folder_lock import FolderInUse
 from storage.ids import ID_PATTERN
 from storage.objects import ObjectStoreError
 
@@ -97,7 +98,7 @@ def from_spool(config: Config, recording_id: str | None, announce: Callable[[str
             if recording_id is not None and recording_id not in found:
                 raise RecoverError(f"the spool has no journals of {recording_id}")
             failed = asyncio.run(_from_spool(config, [recording_id] if recording_id else found, announce))
-    except SpoolInUse as error:
+    except FolderInUse as error:
         raise RecoverError(f"{error}: it does this by itself; stop the studio first") from None
     except (OSError, ObjectStoreError, MigrationError) as error:
         raise RecoverError(str(error)) from error

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stemroom.data_folder import FolderInUse, claim
+from stemroom.data_folder import claim
+from storage.folder_lock import FolderInUse
 
 
 def test_it_is_made_with_its_parents_for_this_user_alone(tmp_path: Path) -> None:
