@@ -16,8 +16,8 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """How often the node's writer thread writes what the taps collected."""
     queue_bytes: int = 64 * 1024 * 1024
     """Cap of what waits for the writer thread on one node; beyond it packets are dropped, counted and alarmed."""
-    index_bytes: int = 64 * 1024
-    """Space reserved for cues in the head of each file (about 2.5 hours of video)."""
+    index_bytes: int = 256 * 1024
+    """Space reserved for cues in the head of each file: 20 bytes for each second of sound (3.6 hours), or key frame."""
     reserve_bytes: int = 2 * 1024 * 1024 * 1024
     """With less free on the spool's disk no new recording begins; with a quarter of it left running ones end."""
     reserve_share: float = 0.05

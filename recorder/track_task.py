@@ -24,7 +24,7 @@ from recorder.report import SegmentFigures
 from recorder.segment_probe import SegmentProbe
 from recorder.settings import RecorderSettings
 from recorder.track import TrackPipeline
-from recorder.worker_threads import CallHangs, in_time
+from recorder.worker_threads import FINISH_S, CallHangs, in_time, within
 
 log = structlog.get_logger()
 
@@ -141,7 +141,7 @@ class TrackTask:
             self._waits_since_ns = self._probe = None
             if pipeline is None or probe is None:
                 return self._given_up(reader.problem or "the journal has no header")
-            segment = await in_time(self._threads, pipeline.finish)
+            segment = await within(FINISH_S, self._threads, pipeline.finish)
             self.figures = await in_time(self._threads, probe.finish)
             self.clock = pipeline.clock_facts()
             note_end(segment, reader)

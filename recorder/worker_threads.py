@@ -14,7 +14,10 @@ THREADS = 4
 """For muxing: more than the cores of a small machine, so that one that waits for the disk does not stop the rest."""
 MAX_HUNG = 8
 CALL_S = 30.0
-"""What takes longer hangs: a call is some milliseconds of work, and the last sync of a large file some seconds."""
+"""What takes longer hangs: a call is some milliseconds of work, a second while a long journal is caught up with."""
+FINISH_S = 600.0
+"""The same of the end of a file: its last sync, and a second pass over it where the index outgrew its space. That
+took 8 s for an hour of sound, and more than CALL_S for four at once on two cores."""
 LOOK_S = 1.0
 """How often a call that takes long is looked at."""
 
@@ -23,10 +26,10 @@ Result = TypeVar("Result")
 
 
 class CallHangs(Exception):
-    """A call did not return in CALL_S."""
+    """A call did not return in its time."""
 
-    def __init__(self, returned: "asyncio.Future[Any]") -> None:
-        super().__init__(f"no answer for {CALL_S:.0f} s")
+    def __init__(self, returned: "asyncio.Future[Any]", limit_s: float) -> None:
+        super().__init__(f"no answer for {limit_s:.0f} s")
         self.returned = returned
         """Done when it has returned after all."""
 
@@ -49,7 +52,14 @@ class WorkerThreads(ThreadPoolExecutor):
 
 
 async def in_time(threads: Executor, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """Run a blocking call. Raises CallHangs when it takes longer than CALL_S from where a thread took it up.
+    """As `within`, with CALL_S."""
+    return await within(CALL_S, threads, call, *args, **kwargs)
+
+
+async def within(
+    limit_s: float, threads: Executor, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs
+) -> Result:
+    """Run a blocking call. Raises CallHangs when it takes longer than `limit_s` from where a thread took it up.
 
     A cancelled caller still waits for it, as long as that: nothing goes on behind its back.
     """
@@ -61,9 +71,9 @@ async def in_time(threads: Executor, call: Callable[P, Result], *args: P.args, *
 
     future = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
-        await _wait(future, began_s)
+        await _wait(future, began_s, limit_s)
     except asyncio.CancelledError:
-        await _wait(future, began_s)
+        await _wait(future, began_s, limit_s)
         raise
     if future.done():
         return future.result()
@@ -71,13 +81,13 @@ async def in_time(threads: Executor, call: Callable[P, Result], *args: P.args, *
         threads.lost_one()
         future.add_done_callback(lambda _: threads.found_one())
     future.add_done_callback(_take_exception)
-    raise CallHangs(future)
+    raise CallHangs(future, limit_s)
 
 
-async def _wait(future: "asyncio.Future[Result]", began_s: list[float]) -> None:
+async def _wait(future: "asyncio.Future[Result]", began_s: list[float], limit_s: float) -> None:
     """Until it is done, or hangs."""
-    while not future.done() and not (began_s and time.monotonic() - began_s[0] >= CALL_S):
-        await asyncio.wait((future,), timeout=min(LOOK_S, CALL_S))
+    while not future.done() and not (began_s and time.monotonic() - began_s[0] >= limit_s):
+        await asyncio.wait((future,), timeout=min(LOOK_S, limit_s))
 
 
 def _take_exception(future: "asyncio.Future[Result]") -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from recorder.remux import remux, stream_codecs
 from recorder.settings import RecorderSettings
+from recorder.track_file import TrackFile
 from tests.support.encoded import opus_packets, vp8_frames
 from tests.support.files import inspect
 from tests.support.journals import S, audio_packets, make_file, video_packets
@@ -62,3 +63,20 @@ def test_what_is_no_media_is_refused(content: bytes, tmp_path: Path) -> None:
         stream_codecs(path)
     with pytest.raises((av.FFmpegError, ValueError)):
         remux(path, tmp_path / "out", "webm")
+
+
+def test_the_index_of_three_hours_of_sound_fits_without_a_second_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the index outgrew its space")
+
+    monkeypatch.setattr("recorder.track_file.remux", never)
+    file = TrackFile(tmp_path / "sound.webm", "opus", 48_000, RecorderSettings().index_bytes)
+    file.open(None)
+    for second in range(3 * 3_600):  # one packet for each cluster of a second
+        file.write(b"\xfc\xff\xfe", second * 48_000, 960, True)
+    file.close()
+    with av.open(str(tmp_path / "sound.webm")) as made:
+        assert made.duration is not None
+        assert made.duration > 10_799_000_000

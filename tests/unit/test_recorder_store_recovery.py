@@ -10,6 +10,7 @@ from recorder import provisional as provisionals
 from recorder.journal import Record
 from recorder.manifest import Manifest, OffRecord, Segment, Take, decode, manifest_key
 from recorder.provisional import Provisional, UnfinishedFile, provisional_key
+from recorder.settings import RecorderSettings
 from recorder.store_recovery import RecoveryError, recover
 from recorder.tail_plan import Tail, tail_key
 from recorder.upload_plan import SentPart
@@ -30,7 +31,7 @@ START_NS = 7_000_000_000
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """20 s of sound, in a file that is still written."""
-    made = pipeline("opus", tmp_path_factory.mktemp("film"))
+    made = pipeline("opus", tmp_path_factory.mktemp("film"), RecorderSettings(index_bytes=64 * 1024))
     made.feed(list[Record](audio_packets(opus_packets(1000))))
     data = made.path.read_bytes()
     made.abandon()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from recorder import worker_threads
-from recorder.worker_threads import THREADS, CallHangs, WorkerThreads, in_time
+from recorder.worker_threads import THREADS, CallHangs, WorkerThreads, in_time, within
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +68,13 @@ async def test_a_cancelled_caller_waits_for_its_call(release: threading.Event) -
     with pytest.raises(asyncio.CancelledError):
         await running
     assert threads.hung == 0
+
+
+async def test_what_may_take_longer_is_waited_for_as_long(release: threading.Event) -> None:
+    threads = WorkerThreads()
+    longer = asyncio.create_task(within(60.0, threads, release.wait))
+    with pytest.raises(CallHangs, match="no answer for 0 s"):
+        await in_time(threads, release.wait)  # begun after it
+    assert not longer.done()
+    release.set()
+    assert await longer
